@@ -1,0 +1,44 @@
+# Slipway: the short list of things a person does here. `make help` prints it.
+PYTHON  ?= python3
+CLUSTER ?= bare
+VENV    := .venv
+RUN     := $(VENV)/bin/python
+UV_PIN  := uv==0.13.9
+export UV_PROJECT_ENVIRONMENT := $(VENV)
+
+.DEFAULT_GOAL := help
+.PHONY: help down test verify generate up status shell-env bench clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+$(VENV)/.ready: pyproject.toml uv.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: Python 3.11 or newer is needed; name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@test -x $(RUN) || $(PYTHON) -m venv $(VENV) || { echo "make: python3 -m venv failed; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@test -x $(VENV)/bin/uv || $(VENV)/bin/pip install -q $(UV_PIN)
+	@$(VENV)/bin/uv sync --frozen --quiet
+	@touch $@
+
+down: $(VENV)/.ready ## Remove everything that `make up` made
+	@$(RUN) -m local down --provider $(CLUSTER) --purge
+
+up: $(VENV)/.ready ## Only the cluster, with S3 and an image registry
+	@$(RUN) -m local up --provider $(CLUSTER)
+
+status: $(VENV)/.ready ## What runs, and what the chain looks like
+	@$(RUN) -m local status --provider $(CLUSTER)
+
+test: $(VENV)/.ready ## All tests, quick layers first; says at the end what ran
+	@$(RUN) -m tests.run $(LAYERS)
+
+verify: $(VENV)/.ready ## Style, types, import rules, generated files
+	@$(RUN) -m tests.run verify
+
+generate: $(VENV)/.ready ## Write the CRDs anew from operator/slipway/api
+	@PYTHONPATH=operator $(RUN) -m slipway.api.crd --out crds --chart charts/slipway/templates/crds
+
+shell-env: $(VENV)/.ready ## Print what to `eval` to use kubectl, helm and slipway on the local cluster
+	@$(RUN) -m local env --provider $(CLUSTER)
+
+clean: ## Remove the virtual environment and what tests left here
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,73 @@
+{{/* The operator's settings: see operator/slipway/settings.py. What is empty keeps its default there. */}}
+{{- define "slipway.env" -}}
+{{- $op := .Values.operator -}}
+- name: SLIPWAY_NAMESPACE
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.namespace
+- name: SLIPWAY_REGISTRY
+  value: {{ .Values.registry.uri | quote }}
+- name: SLIPWAY_TRAINING_IMAGE
+  value: {{ include "slipway.image" (list . "training") | quote }}
+- name: SLIPWAY_SERVING_IMAGE
+  value: {{ include "slipway.image" (list . "serving") | quote }}
+- name: SLIPWAY_IMAGE_PULL_POLICY
+  value: {{ .Values.image.pullPolicy | quote }}
+{{- with .Values.image.pullSecret }}
+- name: SLIPWAY_IMAGE_PULL_SECRET
+  value: {{ . | quote }}
+{{- end }}
+{{- with include "slipway.storeEndpoint" . }}
+# For the operator itself, and for the pods that it makes.
+- name: AWS_ENDPOINT_URL_S3
+  value: {{ . | quote }}
+- name: SLIPWAY_STORE_ENDPOINT
+  value: {{ . | quote }}
+{{- end }}
+- name: AWS_REGION
+  value: {{ .Values.store.region | quote }}
+- name: SLIPWAY_STORE_REGION
+  value: {{ .Values.store.region | quote }}
+- name: SLIPWAY_STORE_SECRET
+  value: {{ .Values.store.podSecret | quote }}
+{{- with .Values.watchNamespaces }}
+- name: SLIPWAY_WATCH_NAMESPACES
+  value: {{ join "," . | quote }}
+{{- end }}
+{{- with .Values.readGrants }}
+- name: SLIPWAY_READ_GRANTS
+  value: {{ toJson . | quote }}
+{{- end }}
+{{- with include "slipway.insecureRegistries" . }}
+- name: SLIPWAY_INSECURE_REGISTRIES
+  value: {{ . | quote }}
+{{- end }}
+{{- with .Values.packageIndexUrl }}
+- name: SLIPWAY_PACKAGE_INDEX_URL
+  value: {{ . | quote }}
+{{- end }}
+{{- with .Values.formats.trustedTypes }}
+- name: SLIPWAY_TRUSTED_TYPES
+  value: {{ join "," . | quote }}
+{{- end }}
+- name: SLIPWAY_TRAINING_SERVICE_ACCOUNT
+  value: {{ .Values.serviceAccounts.training | quote }}
+- name: SLIPWAY_SERVING_SERVICE_ACCOUNT
+  value: {{ .Values.serviceAccounts.serving | quote }}
+- name: SLIPWAY_WORKERS
+  value: {{ $op.workers | quote }}
+- name: SLIPWAY_STORE_THREADS
+  value: {{ $op.storeThreads | quote }}
+- name: SLIPWAY_RESYNC_SECONDS
+  value: {{ $op.resyncSeconds | quote }}
+- name: SLIPWAY_ALIAS_POLL_SECONDS
+  value: {{ $op.aliasPollSeconds | quote }}
+- name: SLIPWAY_LEADER_ELECT
+  value: {{ $op.leaderElect | quote }}
+- name: SLIPWAY_HEALTH_PORT
+  value: {{ $op.healthPort | quote }}
+- name: SLIPWAY_LOG_LEVEL
+  value: {{ $op.logLevel | quote }}
+- name: SLIPWAY_LOG_FORMAT
+  value: {{ $op.logFormat | quote }}
+{{- end -}}

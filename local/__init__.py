@@ -1,0 +1,1 @@
+"""A Kubernetes under the demo and the tests: a whole cluster, or parts of one, on the machine at hand."""

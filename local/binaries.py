@@ -1,0 +1,196 @@
+"""The programs that are built here: the Kubernetes binary, Helm, the pause image. Built once per digest of their inputs."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from local import oci
+from local.errors import CommandError, PreflightError
+from local.progress import Progress
+from local.settings import Settings, search_path
+from local.toolchain import Go, find_go, need_go
+
+SOURCES = Path(__file__).parent
+KUBERNETES = "v1.34.4"
+HELM = "v3.19.5"
+PAUSE_IMAGE = "localhost/pause:1"
+COMPONENTS = (
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kube-proxy",
+    "kubelet",
+    "kubectl",
+    "coredns",
+)
+
+
+@dataclass(frozen=True)
+class Product:
+    """One Go module and what it builds to."""
+
+    name: str
+    """File name of the program, and the folder of its module unless `module` says otherwise."""
+    module: str
+    package: str
+    flags: tuple[str, ...]
+    about: str
+    """What a person reads while it is built."""
+
+    @property
+    def source(self) -> Path:
+        """Folder of the Go module."""
+        return SOURCES / self.module
+
+
+def _linker_flags() -> str:
+    # Without these the node reports v0.0.0-master, and clients name no version in their user agent.
+    values = {
+        "gitVersion": KUBERNETES,
+        "gitMajor": KUBERNETES[1:].split(".")[0],
+        "gitMinor": KUBERNETES.split(".")[1],
+        "gitTreeState": "clean",
+        "gitCommit": "go-module",
+        "buildDate": "1970-01-01T00:00:00Z",
+    }
+    packages = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+    return " ".join(["-s -w", *(f"-X {package}.{name}={value}" for package in packages for name, value in values.items())])
+
+
+_HELM_FLAGS = f"-s -w -X helm.sh/helm/v3/internal/version.version={HELM} -X helm.sh/helm/v3/internal/version.gitTreeState=clean"
+
+HK = Product(
+    "hk", "hk", ".", ("-trimpath", "-tags", "grpcnotrace", "-ldflags", _linker_flags()),
+    f"Kubernetes {KUBERNETES[1:]}, etcd and CoreDNS (first time: 6 to 10 minutes)",
+)  # fmt: skip
+HELM_CLI = Product(
+    "helm", "tools", "helm.sh/helm/v3/cmd/helm", ("-trimpath", "-tags", "grpcnotrace", "-ldflags", _HELM_FLAGS),
+    f"Helm {HELM[1:]}",
+)  # fmt: skip
+PAUSE = Product("pause", "pause", ".", ("-trimpath", "-ldflags", "-s -w"), "the pause image")
+
+
+@dataclass(frozen=True)
+class Binaries:
+    """Where the built programs are. All folders are complete: they appear in one step."""
+
+    kubernetes: Path
+    """Folder with ``hk`` and a link to it for each name in COMPONENTS."""
+    helm: Path
+    pause_archive: Path
+    """OCI archive of PAUSE_IMAGE."""
+
+    def component(self, name: str) -> str:
+        """Path of one of COMPONENTS."""
+        return str(self.kubernetes / name)
+
+
+def key(product: Product, go_version: str) -> str:
+    """Digest of everything that decides what the build gives: sources, pins, flags, toolchain, machine."""
+    digest = hashlib.sha256()
+    for path in sorted([*product.source.glob("go.*"), *product.source.glob("*.go")]):
+        content = path.read_bytes()
+        digest.update(f"{path.name}\0{len(content)}\0".encode() + content)
+    digest.update("\0".join([product.package, *product.flags, go_version, os.uname().machine]).encode())
+    return f"{product.name}-{digest.hexdigest()[:16]}"
+
+
+def ensure(settings: Settings, progress: Progress) -> Binaries:
+    """All programs a whole cluster needs; builds those that are missing.
+
+    Raises PreflightError without a Go toolchain, CommandError if a build fails.
+    """
+    go = need_go(settings, progress)
+    hk, helm, pause = (_ensure(product, go, settings, progress) for product in (HK, HELM_CLI, PAUSE))
+    return Binaries(kubernetes=hk, helm=helm / "helm", pause_archive=pause / "pause.tar")
+
+
+def ensure_kubernetes(settings: Settings, progress: Progress) -> Path:
+    """Only the folder with the Kubernetes programs; builds it if it is missing."""
+    return _ensure(HK, need_go(settings, progress), settings, progress)
+
+
+def present(settings: Settings) -> Binaries | None:
+    """The programs if all are built already; never builds."""
+    go = find_go(settings)
+    if go is None:
+        return None
+    hk, helm, pause = (settings.binaries / key(product, go.version) for product in (HK, HELM_CLI, PAUSE))
+    if not all(folder.is_dir() for folder in (hk, helm, pause)):
+        return None
+    return Binaries(kubernetes=hk, helm=helm / "helm", pause_archive=pause / "pause.tar")
+
+
+def _ensure(product: Product, go: Go, settings: Settings, progress: Progress) -> Path:
+    folder = settings.binaries / key(product, go.version)
+    if folder.is_dir():
+        return folder
+    settings.binaries.mkdir(parents=True, exist_ok=True)
+    with _lock(settings.binaries / f".{product.name}.lock", product, progress):
+        if not folder.is_dir():  # somebody else may have built it while we waited
+            _build(product, go, folder, progress)
+    return folder
+
+
+@contextmanager
+def _lock(path: Path, product: Product, progress: Progress) -> Iterator[None]:
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with progress.step(f"waiting for another run that builds {product.about}"):
+                fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _build(product: Product, go: Go, folder: Path, progress: Progress) -> None:
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{product.name}-") as name:
+        work, compiled = Path(name) / "out", [0]
+        work.mkdir(mode=0o755)
+        with progress.step(f"build {product.about}", alive=lambda: f"{compiled[0]} packages compiled"):
+            _go_build(product, go, work / product.name, compiled)
+        if product is HK:
+            for component in COMPONENTS:
+                (work / component).symlink_to(product.name)
+        if product is PAUSE:
+            oci.write_archive(work / "pause.tar", PAUSE_IMAGE, {"pause": work / "pause"}, entrypoint=["/pause"])
+        shutil.rmtree(folder, ignore_errors=True)
+        work.rename(folder)
+
+
+def _go_build(product: Product, go: Go, target: Path, compiled: list[int]) -> None:
+    # -v names each package on stderr once it is compiled: that is the sign of life.
+    argv = [str(go.path), "build", "-v", *product.flags, "-o", str(target), product.package]
+    tail: list[str] = []
+    with subprocess.Popen(
+        argv, cwd=product.source, env=go.environment(), stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            compiled[0] += not line.startswith(("#", "go:", "\t"))
+            tail = [*tail[-30:], line]
+    if process.returncode != 0:
+        text = "".join(tail)
+        if "no space left" in text:
+            raise PreflightError(["the disk is full: a first build needs 5 GB below the home folder and 2 GB in TMPDIR"])
+        raise CommandError(argv[:2], process.returncode, text)
+
+
+def container_tools() -> tuple[Path, ...]:
+    """Folders in which Linux distributions put CNI plugins, the first that exists first."""
+    return tuple(folder for folder in map(Path, ("/usr/lib/cni", "/opt/cni/bin", "/usr/libexec/cni")) if folder.is_dir())
+
+
+def path_with(folder: Path) -> str:
+    """A search path on which the programs of `folder` come first."""
+    return f"{folder}:{search_path()}"

@@ -1,0 +1,168 @@
+"""The demo's chapters: install, train, serve, compare, change a parameter, roll over."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from local.demo import example
+from local.demo.install import install_chart, push_images
+from local.demo.kubectl import Cluster, Object, is_ready
+from local.demo.predictions import Traffic, infer, service_url
+from local.demo.summary import Facts, render
+from local.errors import LocalError
+from local.info import Provider
+from local.progress import Progress
+
+NAMESPACE = "demo"
+DATA_BUCKET = "data"
+SECOND = {"C": 1.0}
+"""The parameters that the second version is trained with."""
+
+
+@dataclass
+class Story:
+    """One telling of the demo."""
+
+    provider: Provider
+    progress: Progress
+    facts: Facts = field(default_factory=Facts)
+
+    def tell(self) -> int:
+        """Runs all chapters and prints the summary on stdout. Returns the exit status."""
+        began = time.monotonic()
+        cluster = Cluster(self.provider.up())
+        self.facts.cluster_seconds = time.monotonic() - began
+        digests = push_images(cluster, self.progress)
+        install_chart(cluster, digests, (NAMESPACE,), self.progress)
+        data = example.upload_data(cluster, DATA_BUCKET)
+        self.facts.install_seconds = time.monotonic() - began - self.facts.cluster_seconds
+        told = self._told_before(cluster)
+        if not told:
+            self._first_version(cluster)
+        self._compare(cluster, data, self._params(cluster))
+        if not told:
+            self._second_version(cluster)
+            self._compare(cluster, data, self._params(cluster))
+        self.facts.total_seconds = time.monotonic() - began
+        self._collect(cluster, digests)
+        sys.stdout.write(render(self.facts, cluster))
+        return 0
+
+    def _told_before(self, cluster: Cluster) -> bool:
+        """Whether the chain is already at its second version: then there is nothing to change, only to look at."""
+        build = cluster.get("modelbuild", example.NAME, NAMESPACE)
+        deployment = cluster.get("modeldeployment", example.NAME, NAMESPACE)
+        if build is None or deployment is None or not (is_ready(build) and is_ready(deployment)):
+            return False
+        params = build["spec"]["trainer"].get("params", {})
+        return all(params.get(name) == value for name, value in SECOND.items())
+
+    def _params(self, cluster: Cluster) -> dict[str, Any]:
+        build = cluster.get("modelbuild", example.NAME, NAMESPACE)
+        assert build is not None
+        params: dict[str, Any] = build["spec"]["trainer"].get("params", {})
+        return params
+
+    def _first_version(self, cluster: Cluster) -> None:
+        with self.progress.step("examples/01-breast-cancer is applied"):
+            manifests = example.manifests(cluster, NAMESPACE)
+            cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=_stream(manifests))
+        began = time.monotonic()
+        apps = [m["metadata"]["name"] for m in manifests if m["kind"] == "AppBuild"]
+        self._wait(cluster, "modelbuild", example.NAME, "trained, registered and promoted")
+        for app in apps:
+            self._wait(cluster, "appbuild", app, "built and pushed")
+        self._wait(cluster, "modeldeployment", example.NAME, "serving")
+        with service_url(cluster, example.NAME, NAMESPACE) as url:
+            httpx.get(f"{url}/v2/health/ready", timeout=10).raise_for_status()
+        self.facts.first_answer_seconds = time.monotonic() - began
+
+    def _wait(self, cluster: Cluster, kind: str, name: str, what: str) -> Object:
+        def changed(text: str) -> None:
+            self.progress.say(f"  {kind} {name}: {text}")
+
+        found = cluster.wait(kind, name, NAMESPACE, what, is_ready, seconds=300, changed=changed)
+        self.progress.say(f"{kind} {name} is {what}")
+        return found
+
+    def _compare(self, cluster: Cluster, data: Any, params: dict[str, Any]) -> None:
+        """The 114 held-out rows through the Service, and through scikit-learn in this process."""
+        expected = example.scikit_learn(data, params)
+        with service_url(cluster, example.NAME, NAMESPACE) as url, httpx.Client(timeout=30) as client:
+            outputs = infer(client, url, example.NAME, expected.rows)
+        wrong, distance = example.differences(expected, outputs)
+        rows = len(expected.rows)
+        if wrong or distance > example.TOLERANCE:
+            raise LocalError(f"{wrong} of {rows} labels differ from scikit-learn's, probabilities by up to {distance:.1e}")
+        right = sum(1 for a, b in zip(expected.labels, expected.truth, strict=True) if a == b)
+        self.facts.rows, self.facts.distance, self.facts.bare_train_seconds = rows, distance, expected.train_seconds
+        self.facts.example_row = expected.rows[0]
+        self.progress.say(
+            f"{rows} held-out rows answered as by scikit-learn itself: all labels equal,"
+            f" probabilities within {distance:.0e}; {right} of {rows} right"
+        )
+
+    def _second_version(self, cluster: Cluster) -> None:
+        """Another parameter, requests all the while."""
+        row = self.facts.example_row
+        with service_url(cluster, example.NAME, NAMESPACE) as url, Traffic(url, example.NAME, row) as traffic:
+            before = self._version(cluster)
+            self.progress.say(f"requests run all the time now; trainer.params is changed to {json.dumps(SECOND)}")
+            began = time.monotonic()
+            patch = {"spec": {"trainer": {"params": SECOND}}}
+            words = ("modelbuild", example.NAME, "-n", NAMESPACE, "--type=merge", "-p", json.dumps(patch))
+            cluster.kubectl("patch", *words)
+            build = self._wait(cluster, "modelbuild", example.NAME, "trained, registered and promoted")
+            wanted = build["status"]["version"]["number"]
+
+            def holds(found: Object) -> bool:
+                stable = found.get("status", {}).get("stable") or {}
+                return is_ready(found) and stable.get("version") == wanted
+
+            cluster.wait(
+                "modeldeployment", example.NAME, NAMESPACE, f"serving version {wanted}", holds, seconds=300,
+                changed=lambda text: self.progress.say(f"  modeldeployment {example.NAME}: {text}"),
+            )  # fmt: skip
+            self.facts.rollover_seconds = time.monotonic() - began
+            self._until_retired(cluster)
+        self.facts.sent, self.facts.failed, self.facts.by_version = traffic.sent, traffic.failed, traffic.versions
+        if traffic.failed:
+            raise LocalError(f"{len(traffic.failed)} of {traffic.sent} requests failed: {traffic.failed[0]}")
+        self.progress.say(f"version {before} rolled over to version {wanted}: {traffic.sent} requests, none failed")
+
+    def _until_retired(self, cluster: Cluster) -> None:
+        """Requests go on until the pods of the version before are gone: their end is where requests get lost."""
+        deadline = time.monotonic() + 90
+        while time.monotonic() < deadline:
+            words = ("get", "pods", "-n", NAMESPACE, "-l", f"slipway.dev/name={example.NAME},app.kubernetes.io/component=serving")
+            pods = json.loads(cluster.kubectl(*words, "-o", "json"))["items"]
+            if len({pod["metadata"]["labels"]["slipway.dev/revision"] for pod in pods}) <= 1:
+                return
+            time.sleep(0.5)
+        raise LocalError("pods of the version before are still there after 90 s")
+
+    def _version(self, cluster: Cluster) -> int:
+        found = cluster.get("modeldeployment", example.NAME, NAMESPACE)
+        assert found is not None
+        return int(found["status"]["stable"]["version"])
+
+    def _collect(self, cluster: Cluster, digests: dict[str, str]) -> None:
+        build = cluster.get("modelbuild", example.NAME, NAMESPACE)
+        deployment = cluster.get("modeldeployment", example.NAME, NAMESPACE)
+        assert build is not None and deployment is not None
+        self.facts.history = list(reversed(build["status"].get("history", ())))
+        self.facts.stable = deployment["status"]["stable"]
+        self.facts.url = deployment["status"]["url"]
+        self.facts.images = digests
+        apps = json.loads(cluster.kubectl("get", "appbuilds", "-n", NAMESPACE, "-o", "json"))["items"]
+        self.facts.app = apps[0]["status"] if apps else {}
+
+
+def _stream(manifests: list[Object]) -> str:
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests})

@@ -1,0 +1,42 @@
+"""The operator: ``python -m slipway``. Configured by environment variables, see `slipway.settings`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+
+from pydantic import ValidationError
+
+from slipway.kube.config import NoClusterError
+from slipway.reconcile.deps import ControllerFactory
+from slipway.settings import Settings
+from slipway.telemetry import logs
+
+
+def main() -> int:
+    """Gives the process's exit code: 0 after a signal, 1 after a failure, 2 for settings that cannot be used."""
+    try:
+        settings = Settings.load()
+        logs.setup(settings.log_format, settings.log_level)
+    except (ValidationError, ValueError) as error:
+        sys.stderr.write(f"settings cannot be used: {error}\n")
+        return 2
+    # after the logs are set up, so that what these import can log
+    from slipway.controllers import app_build, model_build, model_deployment
+    from slipway.reconcile.process import run
+
+    factories: dict[str, ControllerFactory] = {
+        "ModelBuild": model_build.CONTROLLER_FACTORY,
+        "AppBuild": app_build.CONTROLLER_FACTORY,
+        "ModelDeployment": model_deployment.CONTROLLER_FACTORY,
+    }
+    try:
+        return asyncio.run(run(settings, factories))
+    except (NoClusterError, OSError) as error:
+        logging.getLogger("slipway").critical("%s", error)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,68 @@
+"""``slipway approve``: a person decides that a version is promoted."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from slipway.api.common import ANNOTATION_APPROVE, Approval
+from slipway.api.model_build import ModelBuild, ModelBuildStatus
+from slipway.cli import complete
+from slipway.cli.errors import CliError
+from slipway.cli.options import ReasonOption, with_session
+from slipway.cli.output import say
+from slipway.cli.session import Session
+from slipway.kube.resources import MODEL_BUILD
+
+FIELD_MANAGER = "slipway-cli-approve"
+MAX_REASON = 1024
+
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A ModelBuild.", autocompletion=complete.model_builds)]
+VersionOption = Annotated[
+    int | None, typer.Option("--version", min=1, metavar="N", help="The version to approve. Default: the one that waits.")
+]
+
+
+@with_session
+def approve(session: Session, name: NameArgument, version: VersionOption = None, reason: ReasonOption = "") -> None:
+    """Approve the promotion of a version whose ModelBuild has promotion.approval: Manual.
+
+    Who approved, and why, is recorded in the annotation slipway.dev/approve and in the alias's history.
+    """
+    found = session.cluster.require(MODEL_BUILD, session.namespace, name)
+    build = ModelBuild.parse(found)
+    number, waits = _number(build, version)
+    if not waits:
+        say(f"{build.model}:{number} is promoted already, nothing to do")
+        return
+    approval = Approval(version=number, by=session.person(), reason=reason[:MAX_REASON])
+    session.cluster.annotate(found, ANNOTATION_APPROVE, approval.to_annotation(), field_manager=FIELD_MANAGER)
+    alias = build.spec.promotion.alias if build.spec.promotion else ""
+    say(f"{build.model}:{number} is approved by {approval.by}; {alias} moves to it now (slipway status {name})")
+
+
+def _number(build: ModelBuild, wanted: int | None) -> tuple[int, bool]:
+    """The version to approve, and whether it waits for that. Raises CliError when there is nothing to approve."""
+    name, promotion = build.metadata.name, build.spec.promotion
+    if promotion is None:
+        raise CliError(f"ModelBuild {name} has no spec.promotion: nothing is promoted; slipway alias set moves an alias by hand")
+    if promotion.approval != "Manual":
+        raise CliError(f"ModelBuild {name} has promotion.approval {promotion.approval}: it waits for nobody")
+    version = (build.status or ModelBuildStatus()).version
+    if version is None:
+        raise CliError(f"ModelBuild {name} has no version yet: slipway status {name} shows how far it is")
+    if wanted is not None and wanted != version.number:
+        raise CliError(
+            f"version {wanted} is not the one that waits: ModelBuild {name} is at version {version.number}; "
+            f"slipway alias set {build.model}@{promotion.alias} {wanted} moves the alias by hand"
+        )
+    if version.promoted_to is not None:
+        return version.number, False
+    failed = [gate.message for gate in version.gates if not gate.passed]
+    if failed:
+        raise CliError(
+            f"version {version.number} failed its gates ({'; '.join(failed)}): an approval does not outweigh a gate; "
+            f"slipway alias set {build.model}@{promotion.alias} {version.number} moves the alias all the same"
+        )
+    return version.number, True

@@ -1,0 +1,23 @@
+"""A progress bar on stderr for bytes that move; nothing where nobody watches."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def bytes_moved(what: str, total: int) -> Iterator[Callable[[int], None] | None]:
+    """A callback to be told of bytes as they move, out of `total`; None when stderr is no terminal."""
+    if not sys.stderr.isatty() or total == 0:
+        yield None
+        return
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    from slipway.cli.output import console
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(True), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda moved: bar.advance(task, moved)

@@ -1,0 +1,59 @@
+"""``slipway serve``: the model server, the same on a laptop as in a pod."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from slipway.cli.errors import CliError, ExitCode
+from slipway.serving.arguments import defaults
+from slipway.serving.errors import StartError
+from slipway.serving.run import main
+from slipway.serving.settings import FROM_ENVIRONMENT, HELP, Options, environment, split_list
+
+
+def _option(name: str) -> Any:
+    return typer.Option(f"--{name.replace('_', '-')}", help=HELP[name], show_default=False)
+
+
+def serve(
+    model: Annotated[str, _option("model")] = "",
+    name: Annotated[str, _option("name")] = "",
+    host: Annotated[str, _option("host")] = "127.0.0.1",
+    port: Annotated[int, _option("port")] = 8080,
+    registry: Annotated[str, _option("registry")] = "",
+    namespace: Annotated[str, _option("namespace")] = "default",
+    digest: Annotated[str, _option("digest")] = "",
+    cache: Annotated[Path | None, _option("cache")] = None,
+    trusted_types: Annotated[str, _option("trusted_types")] = "",
+    app: Annotated[str, _option("app")] = "",
+    entrypoint: Annotated[str, _option("entrypoint")] = "",
+    access_log: Annotated[bool, typer.Option("--access-log", help=HELP["access_log"])] = False,
+) -> None:
+    """Serve a model from here: a version of the registry, a file, or a folder."""
+    given: dict[str, Any] = {
+        "model": model,
+        "name": name,
+        "host": host,
+        "port": port,
+        "registry": registry,
+        "namespace": namespace,
+        "digest": digest,
+        "cache": cache,
+        "trusted_types": split_list(trusted_types),
+        "app": app,
+        "entrypoint": entrypoint,
+        "access_log": access_log,
+    }
+    for option, variable in FROM_ENVIRONMENT.items():
+        if not given.get(option) and environment().get(variable):
+            text = environment()[variable]
+            given[option] = split_list(text) if option == "trusted_types" else Path(text) if option == "cache" else text
+    chosen = defaults() | {option: value for option, value in given.items() if value is not None}
+    try:
+        options = Options(**chosen)
+    except StartError as error:
+        raise CliError(str(error), ExitCode.USAGE) from error
+    main(options)

@@ -1,0 +1,168 @@
+"""Reads everything that a ModelBuild's next step depends on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from slipway.api import conditions
+from slipway.api.common import ANNOTATION_APPROVE, Approval, InvalidResource
+from slipway.api.model_build import Build, ModelBuild
+from slipway.controllers.model_build.observed import Installation, Observed
+from slipway.controllers.model_build.policy import PinnedBuild, build_identity, is_settled, promoter
+from slipway.controllers.shared.observe import Code, Recorded, observe_attempt, owned_jobs, pin_source
+from slipway.controllers.shared.pods import PodSettings
+from slipway.kube.port import Object
+from slipway.reconcile.contract import Stalled
+from slipway.reconcile.deps import Deps
+from slipway.registry.errors import NotInRegistry
+from slipway.registry.records import AttemptResult, VersionRecord, digest_of
+from slipway.sources.errors import InputMissing, SourceInvalid
+from slipway.sources.pinned import PinnedInput, PinnedSource
+from slipway.sources.resolve import pin_s3
+from slipway.training import contract
+from slipway.training.contract import BuildRequest
+
+
+def installation(deps: Deps) -> Installation:
+    s = deps.settings
+    pods = PodSettings(s.registry, s.store_secret, s.store_endpoint, s.store_region, s.image_pull_policy, s.image_pull_secret)
+    return Installation(pods, s.training_image, s.training_service_account, s.trusted_types)
+
+
+async def observe(deps: Deps, resource: Object) -> Observed:
+    """Raises Stalled for what is missing or invalid, and the store's errors."""
+    try:
+        build = ModelBuild.parse(resource)
+    except InvalidResource as error:
+        raise Stalled(conditions.INVALID_SPEC, str(error)) from error
+    token = build.rebuild_token(build.spec.rebuild)
+    approval = Approval.parse(build.metadata.annotations.get(ANNOTATION_APPROVE, ""))
+    base = Observed(build=build, installation=installation(deps), token=token, approval=approval)
+    base = replace(base, jobs=await owned_jobs(deps, build))
+    code = await _config_map(deps, build)
+    current = build.status.build if build.status else None
+    changed = code.source.digest if code and current and code.source.digest != current.source else None
+    if is_settled(build, token, approval, source_changed=changed is not None):
+        return replace(base, settled=True, identity=current.id if current else "")
+    if current and not changed and current.generation == build.metadata.generation and current.rebuild == token:
+        kept = await _go_on(deps, base, current)
+        if kept is not None:
+            return kept
+    return await _begin(deps, base, code)
+
+
+async def _config_map(deps: Deps, build: ModelBuild) -> Code | None:
+    """A ConfigMap has no version of its own that spec could name: it is looked at each time. One that was taken away after
+    the build ended changes nothing."""
+    if build.spec.source.config_map is None:
+        return None
+    try:
+        return await pin_source(deps, build.metadata.namespace, build.spec.source)
+    except Stalled:
+        if build.status and build.status.build:
+            return None
+        raise
+
+
+async def _go_on(deps: Deps, base: Observed, current: Build) -> Observed | None:
+    """The build that status tells of. None when it has to be planned anew: its source or data changed under it, or what
+    it was asked is lost."""
+    number = current.attempt or 1
+    recorded = Recorded(number, current.first_attempt or number, started=current.outcome == "Running" and bool(current.job))
+    attempt = await observe_attempt(deps, base.build, current.id, base.jobs, recorded, AttemptResult)
+    request = await deps.executor.run(deps.registry.read_request, current.id, recorded.first, BuildRequest)
+    if attempt.result is not None and attempt.result.reason in (contract.SOURCE_CHANGED, contract.INPUT_CHANGED):
+        return None
+    observed = replace(base, identity=current.id, attempt=attempt, request=request)
+    return await _with_version(deps, observed)
+
+
+async def _begin(deps: Deps, base: Observed, code: Code | None) -> Observed:
+    """The build that spec asks for now, with source and inputs pinned to what they are at this moment."""
+    build = base.build
+    code = code or await pin_source(deps, build.metadata.namespace, build.spec.source)
+    source = code.source if code else image_source(build.spec.trainer.image or "")
+    pinned = PinnedBuild(source, await _pin_inputs(deps, build))
+    identity = build_identity(build, pinned, base.installation.training_image, base.token)
+    version = await deps.executor.run(deps.registry.find_build, build.model, identity)
+    while version is not None and await _is_lost(deps, version):
+        # What was built is lost. A version never changes, so the same build gets another identity, and a new number.
+        identity = digest_of({"build": identity, "lost": version.version})
+        version = await deps.executor.run(deps.registry.find_build, build.model, identity)
+    observed = replace(base, identity=identity, pinned=pinned, blobs=code.blobs if code else {}, version=version)
+    if version is None:
+        current = build.status.build if build.status else None
+        recorded = None
+        if current and current.id == identity:
+            number = current.attempt or 1
+            recorded = Recorded(number, current.first_attempt or number, started=current.outcome == "Running")
+        attempt = await observe_attempt(deps, build, identity, base.jobs, recorded, AttemptResult)
+        observed = replace(observed, attempt=attempt)
+    return await _with_version(deps, observed)
+
+
+async def _is_lost(deps: Deps, version: VersionRecord) -> bool:
+    missing: list[str] = await deps.executor.run(deps.registry.missing_blobs, version)
+    return bool(missing)
+
+
+def image_source(image: str) -> PinnedSource:
+    return PinnedSource(kind="image", uri=image, digest=digest_of({"image": image}))
+
+
+async def _pin_inputs(deps: Deps, build: ModelBuild) -> tuple[PinnedInput, ...]:
+    pinned = []
+    for entry in build.spec.inputs:
+        try:
+            found = await deps.executor.run(pin_s3, deps.stores, entry.s3.uri)
+        except InputMissing as error:
+            raise Stalled(conditions.INPUT_MISSING, f"input {entry.name}: {error}") from error
+        except SourceInvalid as error:
+            raise Stalled(conditions.INVALID_SPEC, f"input {entry.name}: {error}") from error
+        pinned.append(PinnedInput(name=entry.name, digest=found.digest, s3=found.pinned))
+    return tuple(pinned)
+
+
+async def _with_version(deps: Deps, observed: Observed) -> Observed:
+    """Adds what gates and promotion compare with, once there is something to judge."""
+    build = observed.build
+    version = observed.version
+    if version is None and observed.pinned is None:
+        version = await deps.executor.run(deps.registry.find_build, build.model, observed.identity)
+    trained = observed.attempt is not None and observed.attempt.result is not None
+    if version is None and not trained:
+        return observed
+    gates = build.spec.evaluation.gates if build.spec.evaluation else ()
+    baselines = {
+        alias: found
+        for alias in {gate.no_worse_than for gate in gates if gate.no_worse_than}
+        if (found := await _baseline(deps, build.model, alias, observed.identity)) is not None
+    }
+    promoted = version is not None and await _was_promoted(deps, build, version)
+    return replace(observed, version=version, baselines=baselines, promoted=promoted)
+
+
+async def _baseline(deps: Deps, model: str, alias: str, identity: str) -> VersionRecord | None:
+    """The version to compare with: where the alias points, or pointed before it came to the version under judgement."""
+    move = await deps.executor.run(deps.registry.alias, model, alias)
+    if move is None or move.version is None:
+        return None
+    record: VersionRecord = await deps.executor.run(deps.registry.get, model, move.version)
+    if record.build_id != identity:
+        return record
+    if move.previous is None:
+        return None
+    try:
+        return await deps.executor.run(deps.registry.get, model, move.previous)
+    except NotInRegistry:
+        return None
+
+
+async def _was_promoted(deps: Deps, build: ModelBuild, version: VersionRecord) -> bool:
+    """Whether this resource's newest move of the alias was to `version`. Then it is done, even if a person has moved the
+    alias elsewhere since: a rollback must not be undone by the next reconcile."""
+    if build.spec.promotion is None:
+        return False
+    moves = await deps.executor.run(deps.registry.history, build.model, build.spec.promotion.alias)
+    mine = next((move for move in moves if move.reason.startswith(promoter(build))), None)
+    return mine is not None and mine.version == version.version

@@ -1,0 +1,30 @@
+"""Refuses what the schema lets pass but no build can be made of. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from slipway.api import conditions
+from slipway.api.model_build import params_problem
+from slipway.controllers.model_build.observed import Observed
+from slipway.reconcile.contract import Stalled
+
+
+@dataclass(frozen=True)
+class Valid:
+    """An `Observed` that a build can be planned from."""
+
+    observed: Observed
+
+
+def validate(observed: Observed) -> Valid:
+    """Raises Stalled with a message that names the field and the fix."""
+    problem = params_problem(observed.build.spec.trainer.params)
+    if problem:
+        raise Stalled(conditions.INVALID_PARAMS, problem)
+    if not observed.build.spec.trainer.image and not observed.installation.training_image:
+        raise Stalled(
+            conditions.INVALID_SPEC,
+            "trainer.image: give one; this installation names no training image (chart value images.training)",
+        )
+    return Valid(observed)

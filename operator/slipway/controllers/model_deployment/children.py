@@ -1,0 +1,120 @@
+"""The Deployment of a revision and the Service in front, as manifests. Pure."""
+
+from __future__ import annotations
+
+import json
+
+from slipway.api.common import LABEL_REVISION
+from slipway.controllers.model_deployment.observed import Observed
+from slipway.controllers.shared.objects import child_name, labels, metadata, selector
+from slipway.controllers.shared.pods import TMP, container, env, merge, pod_spec, store_env
+from slipway.kube.port import Object
+from slipway.registry.records import VersionRecord, canonical_json
+
+PORT = 8080
+CACHE = "/slipway/cache"
+PRE_STOP_SECONDS = 2
+"""A pod that ends goes on answering so long, until every proxy has dropped it: without, one request in 200 was lost."""
+GRACE_SECONDS = 30
+ANNOTATION_TEMPLATE = "slipway.dev/pod-template"
+"""The pod template as it was made with the revision: a newer operator with other defaults must not restart its pods."""
+
+
+def deployment_name(observed: Observed, revision: str) -> str:
+    return child_name(observed.deployment.metadata.name, revision)
+
+
+def new_deployment(observed: Observed, revision: str, version: VersionRecord, image: str) -> Object:
+    """The Deployment of a revision that does not exist yet."""
+    return _deployment(observed, revision, _template(observed, revision, version, image))
+
+
+def kept_deployment(observed: Observed, live: Object, revision: str) -> Object:
+    """The Deployment of a revision that exists: its pods as they were made, with spec's replicas of now."""
+    frozen = live["metadata"].get("annotations", {}).get(ANNOTATION_TEMPLATE)
+    template: Object = json.loads(frozen) if frozen else live["spec"]["template"]
+    return _deployment(observed, revision, template)
+
+
+def _deployment(observed: Observed, revision: str, template: Object) -> Object:
+    resource = observed.deployment
+    child_labels = labels(resource, "serving", {LABEL_REVISION: revision})
+    frozen = canonical_json(template).decode()
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": metadata(resource, deployment_name(observed, revision), child_labels, {ANNOTATION_TEMPLATE: frozen}),
+        "spec": {
+            "replicas": resource.spec.replicas,
+            "progressDeadlineSeconds": resource.spec.progress_deadline_seconds,
+            "revisionHistoryLimit": 1,
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+            "selector": {"matchLabels": selector(resource) | {LABEL_REVISION: revision}},
+            "template": template,
+        },
+    }
+
+
+def _template(observed: Observed, revision: str, version: VersionRecord, image: str) -> Object:
+    resource, installation = observed.deployment, observed.installation
+    store = store_env(installation.pods)
+    trusted = ["--trusted-types", ",".join(installation.trusted_types)] if installation.trusted_types else []
+    own = env({"SLIPWAY_ENTRYPOINT": observed.entrypoint or ""})
+    serve = container(
+        "serve",
+        image,
+        installation.pods,
+        command=["python", "-m", "slipway.serving"],
+        args=[
+            f"--model={version.model}:{version.version}",
+            f"--digest={version.digest}",
+            f"--name={version.model.rpartition('/')[2]}",
+            "--host=0.0.0.0",
+            f"--port={PORT}",
+            f"--cache={CACHE}",
+            *trusted,
+        ],
+        env=[*own, *store["env"]],
+        envFrom=store["envFrom"],
+        resources=resource.spec.resources,
+        ports=[{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
+        startupProbe=_probe("/v2/health/live", periodSeconds=1, failureThreshold=120),
+        readinessProbe=_probe("/v2/health/ready", periodSeconds=2, failureThreshold=3),
+        livenessProbe=_probe("/v2/health/live", periodSeconds=10, failureThreshold=6),
+        lifecycle={"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
+        volumeMounts=[{"name": "cache", "mountPath": CACHE}, {"name": "tmp", "mountPath": TMP}],
+    )
+    spec = pod_spec(
+        installation.pods,
+        installation.service_account,
+        containers=[serve],
+        terminationGracePeriodSeconds=GRACE_SECONDS,
+        volumes=[{"name": "cache", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}],
+    )
+    template = {"metadata": {"labels": labels(resource, "serving", {LABEL_REVISION: revision})}, "spec": spec}
+    merged: Object = merge(template, resource.spec.pod_template)
+    return merged
+
+
+def _probe(path: str, **fields: int) -> Object:
+    return {"httpGet": {"path": path, "port": "http"}, "timeoutSeconds": 2, **fields}
+
+
+def service(observed: Observed, revision: str) -> Object:
+    """The one address that clients use. Its selector names the revision that serves: one write moves all traffic."""
+    resource = observed.deployment
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": metadata(resource, resource.metadata.name, labels(resource, "serving")),
+        "spec": {
+            "type": "ClusterIP",
+            "selector": selector(resource) | {LABEL_REVISION: revision},
+            "ports": [{"name": "http", "port": PORT, "targetPort": "http", "protocol": "TCP"}],
+        },
+    }
+
+
+def url(observed: Observed) -> str:
+    meta = observed.deployment.metadata
+    return f"http://{meta.name}.{meta.namespace}.svc:{PORT}"

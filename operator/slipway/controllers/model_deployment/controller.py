@@ -1,0 +1,47 @@
+"""ModelDeployment: serve a version, roll over to the next when it is ready, hold it when it never gets ready."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from slipway.controllers.model_deployment.observe import observe
+from slipway.controllers.model_deployment.observed import Observed
+from slipway.controllers.model_deployment.plan import Decision, plan
+from slipway.controllers.model_deployment.status import status
+from slipway.controllers.model_deployment.validate import Valid, validate
+from slipway.controllers.shared.stopped import stopped_status
+from slipway.kube.port import Object
+from slipway.kube.resources import MODEL_DEPLOYMENT
+from slipway.reconcile.contract import Applied, DropPin, Move, Planned, Stalled, StatusUpdate, Transient
+from slipway.reconcile.deps import Deps
+
+
+class ModelDeploymentController:
+    """The five steps, in the order in which the driver takes them."""
+
+    resource = MODEL_DEPLOYMENT
+    field_manager = "slipway-model-deployment"
+
+    def __init__(self, deps: Deps) -> None:
+        self._deps = deps
+
+    async def observe(self, resource: Object, now: datetime) -> Observed:
+        return await observe(self._deps, resource)
+
+    def validate(self, observed: Observed) -> Valid:
+        return validate(observed)
+
+    def plan(self, valid: Valid, now: datetime) -> Planned[Decision]:
+        return plan(valid, now)
+
+    def status(self, observed: Observed, applied: Applied[Decision], now: datetime) -> StatusUpdate:
+        return status(observed, applied, now)
+
+    def status_stalled(self, resource: Object, stalled: Stalled, now: datetime) -> StatusUpdate:
+        return stopped_status(resource, stalled.reason, stalled.message, now)
+
+    def status_transient(self, resource: Object, transient: Transient, now: datetime) -> StatusUpdate:
+        return stopped_status(resource, transient.reason, transient.message, now)
+
+    def gone(self, namespace: str, name: str) -> tuple[Move, ...]:
+        return (DropPin("ModelDeployment", namespace, name),)

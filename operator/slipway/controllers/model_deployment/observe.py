@@ -1,0 +1,116 @@
+"""Reads everything that a ModelDeployment's next step depends on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from slipway.api import conditions
+from slipway.api.app_build import AppBuild
+from slipway.api.common import LABEL_REVISION, InvalidResource
+from slipway.api.model_deployment import ModelDeployment
+from slipway.controllers.model_deployment.observed import Installation, Missing, Observed
+from slipway.controllers.model_deployment.policy import is_ready, may_read, revision_of
+from slipway.controllers.shared.objects import owned, selector
+from slipway.controllers.shared.pods import PodSettings
+from slipway.kube.port import Object
+from slipway.kube.resources import APP_BUILD, DEPLOYMENT, POD, SERVICE
+from slipway.reconcile.contract import Stalled
+from slipway.reconcile.deps import Deps
+from slipway.registry.errors import NotInRegistry, UnknownAlias, UnknownVersion
+from slipway.registry.names import ModelName, ModelRef
+from slipway.registry.records import VersionRecord
+
+
+def installation(deps: Deps) -> Installation:
+    s = deps.settings
+    pods = PodSettings(s.registry, s.store_secret, s.store_endpoint, s.store_region, s.image_pull_policy, s.image_pull_secret)
+    return Installation(pods, s.serving_image, s.serving_service_account, s.trusted_types, s.alias_poll_seconds)
+
+
+async def observe(deps: Deps, resource: Object) -> Observed:
+    """Raises Stalled for a spec that cannot be read, and the store's errors."""
+    try:
+        deployment = ModelDeployment.parse(resource)
+    except InvalidResource as error:
+        raise Stalled(conditions.INVALID_SPEC, str(error)) from error
+    namespace = deployment.metadata.namespace
+    found = await deps.kube.list(DEPLOYMENT, namespace, selector(deployment))
+    service = await deps.kube.get(SERVICE, namespace, deployment.metadata.name)
+    observed = Observed(
+        deployment=deployment,
+        installation=installation(deps),
+        deployments=owned(deployment, found),
+        service=service if service and owned(deployment, [service]) else None,
+    )
+    observed = await _wanted(deps, observed)
+    pods = {
+        revision: await _pods(deps, deployment, revision)
+        for child in observed.deployments
+        if (revision := revision_of(child)) and not is_ready(child)
+    }
+    return replace(observed, pods=pods)
+
+
+async def _pods(deps: Deps, deployment: ModelDeployment, revision: str) -> tuple[Object, ...]:
+    labels = selector(deployment) | {LABEL_REVISION: revision}
+    return tuple(await deps.kube.list(POD, deployment.metadata.namespace, labels))
+
+
+async def _wanted(deps: Deps, observed: Observed) -> Observed:
+    version = await _version(deps, observed.deployment)
+    if isinstance(version, Missing):
+        return replace(observed, missing=version)
+    app = await _image(deps, observed)
+    if isinstance(app, Missing):
+        return replace(observed, version=version, missing=app)
+    image, entrypoint = app
+    return replace(observed, version=version, image=image, entrypoint=entrypoint)
+
+
+async def _version(deps: Deps, deployment: ModelDeployment) -> VersionRecord | Missing:
+    spec = deployment.spec.model
+    namespace, name = deployment.model_name()
+    own = deployment.metadata.namespace
+    if not may_read(own, namespace, [(grant.from_, grant.to) for grant in deps.settings.read_grants]):
+        message = (
+            f"spec.model.name: namespace {own} may not read the models of {namespace}; the chart's value readGrants allows it"
+        )
+        return Missing(conditions.NOT_PERMITTED, message)
+    ref = ModelRef(ModelName(namespace, name), alias=spec.alias, version=spec.version)
+    try:
+        return await deps.executor.run(deps.registry.resolve, ref)
+    except UnknownAlias as error:
+        return Missing(conditions.ALIAS_NOT_FOUND, f"spec.model.alias: {error}")
+    except UnknownVersion as error:
+        return Missing(conditions.VERSION_NOT_FOUND, f"spec.model.version: {error}")
+    except NotInRegistry as error:
+        return Missing(conditions.MODEL_NOT_FOUND, f"spec.model.name: {error}")
+
+
+async def _image(deps: Deps, observed: Observed) -> tuple[str, str | None] | Missing:
+    """The image to serve with, and the entrypoint of the application in it."""
+    deployment = observed.deployment
+    app = deployment.spec.app
+    if app is None:
+        image = observed.installation.serving_image
+        if image:
+            return image, None
+        return Missing(
+            conditions.INVALID_SPEC, "spec.app: give one; this installation names no serving image (chart value images.serving)"
+        )
+    if app.image:
+        return app.image, None
+    name = app.name or ""
+    found = await deps.kube.get(APP_BUILD, deployment.metadata.namespace, name)
+    if found is None:
+        message = f"spec.app.name: there is no AppBuild {name} in namespace {deployment.metadata.namespace}"
+        return Missing(conditions.APP_BUILD_NOT_FOUND, message)
+    try:
+        build = AppBuild.parse(found)
+    except InvalidResource as error:
+        return Missing(conditions.IMAGE_NOT_READY, f"AppBuild {name} cannot be read: {error}")
+    if build.status is None or not build.status.image:
+        ready = conditions.find(build.status.conditions if build.status else (), conditions.READY)
+        words = f" ({ready.reason}: {ready.message})" if ready else ""
+        return Missing(conditions.IMAGE_NOT_READY, f"AppBuild {name} has not pushed an image yet{words}")
+    return build.status.image, build.spec.entrypoint

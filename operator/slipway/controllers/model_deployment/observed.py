@@ -1,0 +1,48 @@
+"""What a ModelDeployment's reconcile knows, as one value: written by observe, read by the steps after it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from slipway.api.model_deployment import ModelDeployment
+from slipway.controllers.shared.pods import PodSettings
+from slipway.kube.port import Object
+from slipway.registry.records import VersionRecord
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What the operator's settings say about serving."""
+
+    pods: PodSettings
+    serving_image: str
+    service_account: str
+    trusted_types: tuple[str, ...]
+    alias_poll_seconds: float
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Something that spec refers to and that is not there, or may not be used. The stable revision serves on."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Observed:
+    """The resource and the world around it, at one time."""
+
+    deployment: ModelDeployment
+    installation: Installation
+    version: VersionRecord | None = None
+    """The version that spec asks for now."""
+    image: str | None = None
+    """The image that spec asks for now."""
+    entrypoint: str | None = None
+    missing: Missing | None = None
+    deployments: tuple[Object, ...] = ()
+    service: Object | None = None
+    pods: Mapping[str, tuple[Object, ...]] = field(default_factory=dict)
+    """Pods by revision, of revisions that are not ready."""

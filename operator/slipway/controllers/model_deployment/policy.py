@@ -1,0 +1,81 @@
+"""Small decisions about revisions and their Deployments. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from slipway.api.common import LABEL_REVISION
+from slipway.api.model_deployment import ModelDeployment, ModelDeploymentSpec
+from slipway.controllers.shared.attempts import parse_time
+from slipway.controllers.shared.pods import trouble
+from slipway.kube.port import Object
+from slipway.registry.records import digest_of
+
+REVISION_DIGITS = 16
+
+
+def may_read(reader: str, owner: str, grants: Iterable[tuple[str, str]]) -> bool:
+    """Whether namespace `reader` may serve the models of `owner`. `grants` as (from, to); ``*`` stands for any."""
+    return reader == owner or any(a in (reader, "*") and b in (owner, "*") for a, b in grants)
+
+
+def revision_name(digest: str, image: str, spec: ModelDeploymentSpec) -> str:
+    """Digest of the model's bytes, the image, and what of spec ends up in a pod. Replicas and deadlines do not; nor does
+    anything of the operator's own, so that an upgrade of it restarts no pod."""
+    return digest_of(
+        {"model": digest, "image": image, "resources": spec.resources, "podTemplate": spec.pod_template}
+    ).removeprefix("sha256:")[:REVISION_DIGITS]
+
+
+def held_revision(deployment: ModelDeployment) -> str | None:
+    """The revision that was given up, for as long as spec is the one that it was given up under: a new spec is a new try."""
+    status = deployment.status
+    if status is None or status.held is None or status.observed_generation != deployment.metadata.generation:
+        return None
+    return status.held.revision
+
+
+def revision_of(child: Object) -> str:
+    labels: dict[str, str] = child["metadata"].get("labels", {})
+    return labels.get(LABEL_REVISION, "")
+
+
+def ready_replicas(child: Object) -> int:
+    """Pods that answer, as the Deployment controller counts them; those of an older pod template do not count."""
+    status = child.get("status", {})
+    if status.get("observedGeneration", 0) < child["metadata"].get("generation", 0):
+        return 0
+    return int(min(status.get("availableReplicas", 0), status.get("updatedReplicas", 0)))
+
+
+def is_ready(child: Object) -> bool:
+    """Whether all pods that the Deployment asks for are there and answer."""
+    return ready_replicas(child) >= int(child.get("spec", {}).get("replicas", 1))
+
+
+def gave_up(child: Object) -> bool:
+    """Whether Kubernetes says that the Deployment makes no progress (progressDeadlineSeconds)."""
+    return any(
+        condition.get("type") == "Progressing" and condition.get("status") == "False"
+        for condition in child.get("status", {}).get("conditions", ())
+    )
+
+
+def creation_time(child: Object) -> datetime | None:
+    text = child["metadata"].get("creationTimestamp")
+    return parse_time(text) if text else None
+
+
+def cause(child: Object, pods: Iterable[Object]) -> str:
+    """Why a Deployment is not ready, as far as its pods or its own conditions say; empty when it is only slow."""
+    found = trouble(pods)
+    if found:
+        return found.message
+    refused: list[dict[str, Any]] = [
+        condition
+        for condition in child.get("status", {}).get("conditions", ())
+        if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True"
+    ]
+    return f"pods cannot be made: {refused[0].get('message', '')}" if refused else ""

@@ -1,0 +1,1 @@
+"""What the three rooms share: names, pods, attempts and conditions. Pure."""

@@ -1,0 +1,93 @@
+"""Carries out what a plan asks of the registry. Each move is idempotent; nothing is decided here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from slipway.kube.port import Kube
+from slipway.reconcile.contract import (
+    DropPin,
+    Move,
+    MoveAlias,
+    PutBlobs,
+    PutPin,
+    PutRequest,
+    RegisterVersion,
+    Stalled,
+    StoreLog,
+)
+from slipway.reconcile.errors import INTERNAL_ERROR
+from slipway.reconcile.stores import Blocking
+from slipway.registry.blobs import Blobs
+from slipway.registry.records import AliasMove, VersionRecord
+from slipway.registry.registry import Registry
+from slipway.training.contract import attempt_prefix
+
+LOG_TAIL_BYTES = 1 << 20
+"""Of a killed pod's log, the end is what says why: so much of it is kept."""
+
+
+@dataclass
+class Moved:
+    """What the moves of one plan have given so far."""
+
+    registered: VersionRecord | None = None
+    aliases: tuple[AliasMove, ...] = ()
+
+
+class RegistryMoves:
+    """The executor of moves. `fence` runs before each write and raises LeaseLost when this process may not write."""
+
+    def __init__(self, kube: Kube, registry: Registry, blobs: Blobs, blocking: Blocking, fence: Callable[[], None]) -> None:
+        self._kube = kube
+        self._registry = registry
+        self._blobs = blobs
+        self._blocking = blocking
+        self._fence = fence
+
+    async def make(self, move: Move, moved: Moved) -> None:
+        """Raises the store's, the registry's and the API server's errors."""
+        self._fence()
+        run = self._blocking.run
+        match move:
+            case PutBlobs(blobs):
+                await run(self._put_blobs, blobs.values())
+            case PutRequest(build_id, attempt, document):
+                key = f"{attempt_prefix(build_id, attempt)}request.json"
+                await run(self._registry.store.put, key, document, content_type="application/json")
+            case StoreLog():
+                await self._store_log(move)
+            case RegisterVersion(draft):
+                moved.registered = await run(self._registry.register, draft)
+            case MoveAlias():
+                moved.aliases += (await self._move_alias(move, moved.registered),)
+            case PutPin(kind, namespace, name, versions, blobs):
+                await run(self._registry.pin, kind, namespace, name, versions=versions, blobs=blobs)
+            case DropPin(kind, namespace, name):
+                await run(self._registry.unpin, kind, namespace, name)
+
+    def _put_blobs(self, blobs: Iterable[bytes]) -> None:
+        for data in blobs:
+            self._blobs.put_bytes(data)
+
+    async def _store_log(self, move: StoreLog) -> None:
+        result, log = move.result, None
+        if move.pod:
+            log = await self._kube.pod_log(move.namespace, move.pod, move.container, tail_bytes=LOG_TAIL_BYTES)
+        if log:
+            path = f"logs/{move.container}.log"
+            entry = await self._blocking.run(self._blobs.put_bytes, log, "text/plain; charset=utf-8", path=path)
+            result = result.model_copy(update={"logs": (*result.logs, entry)})
+        self._fence()
+        await self._blocking.run(self._registry.write_result, result.build_id, result.attempt, result)
+
+    async def _move_alias(self, move: MoveAlias, registered: VersionRecord | None) -> AliasMove:
+        version = move.version
+        if version is None:
+            if registered is None:
+                raise Stalled(INTERNAL_ERROR, f"alias {move.alias} was to follow a version that the plan does not register")
+            version = registered.version
+        return await self._blocking.run(
+            self._registry.move_alias, move.model, move.alias, version, by=move.by, reason=move.reason
+        )

@@ -1,0 +1,86 @@
+"""Model registry and metadata store over `slipway.storage`: no database, no server.
+
+`Registry` is the whole of it for most callers. Names are loaded at first use, so that importing a part such as
+`slipway.registry.records` stays cheap.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from slipway.registry.aliases import ANY, Expected
+    from slipway.registry.blobs import Blobs
+    from slipway.registry.errors import (
+        CorruptBlob,
+        CorruptRecord,
+        FileChanged,
+        InvalidDigest,
+        InvalidName,
+        LostRace,
+        MissingBlob,
+        NewerSchema,
+        NotInRegistry,
+        RegistryError,
+        UnknownAlias,
+        UnknownModel,
+        UnknownVersion,
+        UnsafePath,
+    )
+    from slipway.registry.names import ModelName, ModelRef
+    from slipway.registry.registry import Registry, Verification
+
+_HOMES = {
+    "aliases": ("ANY", "Expected"),
+    "blobs": ("Blobs",),
+    "errors": (
+        "CorruptBlob",
+        "CorruptRecord",
+        "FileChanged",
+        "InvalidDigest",
+        "InvalidName",
+        "LostRace",
+        "MissingBlob",
+        "NewerSchema",
+        "NotInRegistry",
+        "RegistryError",
+        "UnknownAlias",
+        "UnknownModel",
+        "UnknownVersion",
+        "UnsafePath",
+    ),
+    "names": ("ModelName", "ModelRef"),
+    "registry": ("Registry", "Verification"),
+}
+_MODULES = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "ANY",
+    "Blobs",
+    "CorruptBlob",
+    "CorruptRecord",
+    "Expected",
+    "FileChanged",
+    "InvalidDigest",
+    "InvalidName",
+    "LostRace",
+    "MissingBlob",
+    "ModelName",
+    "ModelRef",
+    "NewerSchema",
+    "NotInRegistry",
+    "Registry",
+    "RegistryError",
+    "UnknownAlias",
+    "UnknownModel",
+    "UnknownVersion",
+    "UnsafePath",
+    "Verification",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"slipway.registry.{_MODULES[name]}"), name)

@@ -1,0 +1,314 @@
+"""The model registry and metadata store: one object over one store, for everybody who reads or writes it."""
+
+from __future__ import annotations
+
+import time
+import uuid as uuid_module
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from slipway.registry import documents
+from slipway.registry.aliases import ANY, Aliases, Expected
+from slipway.registry.blobs import Blobs
+from slipway.registry.errors import (
+    CorruptBlob,
+    MissingBlob,
+    NotInRegistry,
+    RegistryError,
+    UnknownAlias,
+    UnknownModel,
+    UnknownVersion,
+    closest,
+)
+from slipway.registry.names import LATEST, ModelName, ModelRef, check_digest, check_path, check_version
+from slipway.registry.records import AliasMove, AttemptResult, Document, FileEntry, Pin, VersionDraft, VersionRecord
+from slipway.registry.sequence import create
+from slipway.registry.versions import Versions
+from slipway.storage import S3Options, open_store
+from slipway.storage.parallel import in_parallel
+from slipway.storage.port import ObjectStore
+
+D = TypeVar("D", bound=Document)
+Model = ModelName | str
+"""``namespace/model``, as a name or as text."""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What a look at every byte of a version found: digests of blobs that are not there, and of those that are
+    wrong."""
+
+    missing: tuple[str, ...] = ()
+    corrupt: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether all is as the record says."""
+        return not self.missing and not self.corrupt
+
+
+class Registry:
+    """Thread-safe; all calls block, and may raise the store's errors (`slipway.storage.port`) besides their own."""
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        uuid: Callable[[], str] = lambda: str(uuid_module.uuid4()),
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.store = store
+        self.blobs = Blobs(store, clock=clock)
+        self._clock = clock
+        self._uuid = uuid
+        self._pause = pause
+
+    @classmethod
+    def open(cls, uri: str, options: S3Options | None = None) -> Registry:
+        """The registry at ``s3://bucket/prefix`` or ``file:///folder``; makes no request. Raises InvalidKey."""
+        return cls(open_store(uri, options))
+
+    # Versions
+
+    def register(self, draft: VersionDraft, *, check: bool = True) -> VersionRecord:
+        """Gives `draft` the next number of its model, or finds the version that its build identity has already: calling
+        again after any failure is safe. With `check`, all its blobs must be there. Raises MissingBlob, InvalidName,
+        UnsafePath, and RegistryError for a draft without files."""
+        model = ModelName.parse(draft.model)
+        paths = [check_path(entry.path) for entry in draft.files]
+        if not paths:
+            raise RegistryError(f"{model}: a version needs at least one file")
+        if len(set(paths)) != len(paths):
+            raise RegistryError(f"{model}: two files of the version have the same path")
+        if check:
+            self._check_blobs(model, draft)
+        return self._versions(model).register(draft, writer=self._uuid(), now=self._clock())
+
+    def get(self, model: Model, version: int) -> VersionRecord:
+        """Raises UnknownModel or UnknownVersion, which say what there is; CorruptRecord, NewerSchema."""
+        name = _name(model)
+        try:
+            return self._versions(name).get(check_version(version))
+        except UnknownVersion as error:
+            raise self._unknown_version(name, version) from error
+
+    def latest(self, model: Model) -> int:
+        """The highest version, in two requests; 0 when the model has none."""
+        return self._versions(_name(model)).latest()
+
+    def find_build(self, model: Model, build_id: str) -> VersionRecord | None:
+        """The version that a build identity has; None when it was not registered."""
+        return self._versions(_name(model)).find_build(build_id)
+
+    def versions(self, model: Model, *, before: int | None = None, limit: int = 100) -> list[VersionRecord]:
+        """A page of versions, newest first; the next one by `before` the last number seen. Empty when there are
+        none."""
+        return self._versions(_name(model)).page(before, limit)
+
+    def models(self, namespace: str | None = None) -> list[ModelName]:
+        """All models that have a version, sorted; of one namespace, or of all."""
+        namespaces = [namespace] if namespace is not None else list(self.store.list_folders("models/"))
+        names = [name for space in namespaces for name in self._named(space)]
+
+        def has_version(name: ModelName) -> bool:
+            prefix = f"models/{name.namespace}/{name.model}/versions/"
+            return next(self.store.list(prefix, limit=1), None) is not None
+
+        kept = in_parallel(has_version, names, 8)
+        return sorted(name for name, keep in zip(names, kept, strict=True) if keep)
+
+    def resolve(self, ref: ModelRef | str, default_namespace: str | None = None) -> VersionRecord:
+        """The version that a reference names now: ``NAME`` and ``NAME@latest`` are the highest. Raises InvalidName,
+        UnknownModel, UnknownVersion, UnknownAlias."""
+        wanted = ref if isinstance(ref, ModelRef) else ModelRef.parse(ref, default_namespace)
+        if wanted.version is not None:
+            return self.get(wanted.name, wanted.version)
+        if wanted.alias is None or wanted.alias == LATEST:
+            latest = self.latest(wanted.name)
+            if not latest:
+                raise self._unknown_model(wanted.name)
+            return self.get(wanted.name, latest)
+        move = self.alias(wanted.name, wanted.alias)
+        if move is None or move.version is None:
+            raise self._unknown_alias(wanted.name, wanted.alias, move)
+        return self.get(wanted.name, move.version)
+
+    # Aliases
+
+    def alias(self, model: Model, alias: str) -> AliasMove | None:
+        """The alias's last move; None when it was never set. Its `version` is None when it was taken away."""
+        return self._aliases(_name(model)).current(alias)
+
+    def aliases(self, model: Model) -> dict[str, AliasMove]:
+        """The aliases that point at a version now, by name."""
+        return self._aliases(_name(model)).all()
+
+    def move_alias(
+        self,
+        model: Model,
+        alias: str,
+        version: int | None,
+        *,
+        by: str,
+        reason: str = "",
+        expected: int | Expected | None = ANY,
+    ) -> AliasMove:
+        """Points `alias` at `version`, or takes it away with None. When it is there already nothing is written, and the
+        answer, which is the last move, has ``changed=False``. With `expected` (a version, or None for not set) it moves
+        only from there. Raises LostRace, UnknownModel, UnknownVersion, InvalidName."""
+        name = _name(model)
+        if version is not None and not self._versions(name).exists(check_version(version)):
+            raise self._unknown_version(name, version)
+        return self._aliases(name).move(
+            alias, version, by=by, reason=reason, expected=expected, writer=self._uuid(), clock=self._clock
+        )
+
+    def history(self, model: Model, alias: str, *, at: datetime | None = None, limit: int | None = None) -> list[AliasMove]:
+        """All moves of an alias, newest first, at most `limit`. With `at` (a time with its zone), only those up to
+        then: the first is the one that was in force. Empty when the alias was not yet set."""
+        if at is not None and at.tzinfo is None:
+            raise ValueError(f"{at.isoformat()} has no time zone: add Z for UTC")
+        return self._aliases(_name(model)).history(alias, at, limit)
+
+    # Pins
+
+    def pin(self, kind: str, namespace: str, name: str, *, versions: Iterable[str] = (), blobs: Iterable[str] = ()) -> Pin:
+        """Says that an object uses `versions` (``namespace/model:number`` each) and `blobs`; replaces what it said
+        before."""
+        pin = Pin(
+            kind=kind,
+            namespace=namespace,
+            name=name,
+            versions=tuple(sorted(set(versions))),
+            blobs=tuple(sorted(set(blobs))),
+            at=self._clock(),
+        )
+        self.store.put(_pin_key(kind, namespace, name), pin.to_json(), content_type="application/json")
+        return pin
+
+    def unpin(self, kind: str, namespace: str, name: str) -> None:
+        """Takes an object's pin away; none is no error."""
+        self.store.delete(_pin_key(kind, namespace, name))
+
+    def pins(self) -> list[Pin]:
+        """All pins."""
+        keys = [info.key for info in self.store.list("pins/")]
+        found = in_parallel(lambda key: documents.read(self.store, key, Pin), keys, 8)
+        return [pin for pin in found if pin is not None]
+
+    # Bytes
+
+    def missing_blobs(self, record: VersionDraft) -> list[str]:
+        """The digests of the version's files whose blob is not there or has another size, without reading any."""
+        return self.blobs.missing(record.files)
+
+    def verify(self, record: VersionRecord) -> Verification:
+        """Reads every byte of the version's files."""
+        outcomes = in_parallel(self._verdict, sorted({entry.digest for entry in record.files}), 4)
+        return Verification(
+            missing=tuple(digest for digest, verdict in outcomes if verdict == "missing"),
+            corrupt=tuple(digest for digest, verdict in outcomes if verdict == "corrupt"),
+        )
+
+    # Attempts
+
+    def write_request(self, build_id: str, attempt: int, request: Document) -> None:
+        """Leaves what an attempt's pod is to do; the same attempt may be written again."""
+        key = f"{attempt_prefix(build_id, attempt)}request.json"
+        self.store.put(key, request.to_json(), content_type="application/json")
+
+    def read_request(self, build_id: str, attempt: int, kind: type[D]) -> D | None:
+        """What an attempt's pod is to do, as a document of `kind`; None when nothing was left."""
+        return documents.read(self.store, f"{attempt_prefix(build_id, attempt)}request.json", kind)
+
+    def write_attempt(self, result: AttemptResult) -> AttemptResult:
+        """Reports a training attempt. The first report stands; what is given back is the one that does."""
+        return self.write_result(result.build_id, result.attempt, result)
+
+    def read_attempt(self, build_id: str, attempt: int) -> AttemptResult | None:
+        """What a training attempt reported; None while it has not."""
+        return self.read_result(build_id, attempt, AttemptResult)
+
+    def write_result(self, build_id: str, attempt: int, result: D) -> D:
+        """`write_attempt` for any kind of document."""
+        key = f"{attempt_prefix(build_id, attempt)}result.json"
+        stored = create(self.store, key, result.to_json(), pause=self._pause)
+        return documents.load(type(result), stored, f"{self.store.uri}/{key}")
+
+    def read_result(self, build_id: str, attempt: int, kind: type[D]) -> D | None:
+        """`read_attempt` for any kind of document."""
+        return documents.read(self.store, f"{attempt_prefix(build_id, attempt)}result.json", kind)
+
+    def _versions(self, model: ModelName) -> Versions:
+        return Versions(self.store, model, pause=self._pause)
+
+    def _aliases(self, model: ModelName) -> Aliases:
+        return Aliases(self.store, model, pause=self._pause)
+
+    def _named(self, namespace: str) -> list[ModelName]:
+        """Models of a namespace by their folders, with or without a version; folders of others are passed over."""
+        names = []
+        for folder in self.store.list_folders(f"models/{namespace}/"):
+            try:
+                names.append(ModelName(namespace, folder))
+            except ValueError:
+                continue
+        return names
+
+    def _check_blobs(self, model: ModelName, draft: VersionDraft) -> None:
+        files: list[FileEntry] = [*draft.files, *draft.reports, *draft.logs]
+        missing = self.blobs.missing(files)
+        if missing:
+            paths = sorted(entry.path for entry in files if entry.digest in missing)
+            raise MissingBlob(
+                f"{model}: {len(missing)} of the version's files are not in {self.store.uri}, or not whole: "
+                f"{', '.join(paths[:5])}: store them first",
+                missing,
+            )
+
+    def _verdict(self, digest: str) -> tuple[str, str]:
+        try:
+            self.blobs.verify(digest)
+        except MissingBlob:
+            return digest, "missing"
+        except CorruptBlob:
+            return digest, "corrupt"
+        return digest, "ok"
+
+    def _unknown_model(self, name: ModelName) -> NotInRegistry:
+        known = [known.model for known in self.models(name.namespace)]
+        similar = [f"{name.namespace}/{model}" for model in closest(name.model, known)]
+        return UnknownModel(f"no model {name} in {self.store.uri}.", similar)
+
+    def _unknown_version(self, name: ModelName, version: int) -> NotInRegistry:
+        latest = self.latest(name)
+        if not latest:
+            return self._unknown_model(name)
+        return UnknownVersion(f"{name} has no version {version}: it has 1 to {latest}.")
+
+    def _unknown_alias(self, name: ModelName, alias: str, last: AliasMove | None) -> NotInRegistry:
+        if not self.latest(name):
+            return self._unknown_model(name)
+        known = self.aliases(name)
+        there = f"it has {', '.join(sorted(known))}" if known else "it has none"
+        gone = f" (taken away on {last.at.isoformat()} by {last.by})" if last is not None else ""
+        similar = [f"{name}@{other}" for other in closest(alias, known)]
+        return UnknownAlias(f"{name} has no alias {alias}{gone}: {there}.", similar)
+
+
+def attempt_prefix(build_id: str, attempt: int) -> str:
+    """``attempts/<build id>/<n>/``."""
+    if attempt < 1:
+        raise ValueError(f"attempt {attempt}: attempts count from 1")
+    return f"attempts/{check_digest(build_id).removeprefix('sha256:')}/{attempt}/"
+
+
+def _name(model: Model) -> ModelName:
+    return model if isinstance(model, ModelName) else ModelName.parse(model)
+
+
+def _pin_key(kind: str, namespace: str, name: str) -> str:
+    return f"pins/{check_path(kind)}/{check_path(namespace)}/{check_path(name)}.json"

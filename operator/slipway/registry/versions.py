@@ -1,0 +1,174 @@
+"""Versions of one model: claimed without gaps, once per build identity.
+
+Two claimers of the same identity must never take two numbers. So each first leaves, or finds, one *intent* object per
+identity, which holds a number `base` that was taken when the intent was made. The identity's version, should there be
+one, is above `base`, because nobody claims before there is an intent. Every claimer looks at each number above
+`base` in turn: it is this identity's (done), another's (go on), or free (claim it). Nobody skips a free number, and
+taken numbers stay taken, so a number above another's claim is reached only by having seen that claim. A write that
+arrives late, after its writer was given up for dead, finds its number taken and is refused.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import datetime
+
+from slipway.registry import documents
+from slipway.registry.errors import CorruptRecord, UnknownVersion
+from slipway.registry.names import ModelName, check_digest
+from slipway.registry.records import (
+    SCHEMA_VERSION,
+    Digest,
+    Document,
+    VersionDraft,
+    VersionRecord,
+    digest_of,
+    root_digest,
+)
+from slipway.registry.sequence import NumberedLog, Position, create, runs
+from slipway.storage.port import ObjectStore, StorageError
+
+_BATCH = 16
+_FAR = 4
+"""Distance between base and claimed number from which the intent is brought up to date."""
+
+
+class BuildIntent(Document):
+    """That somebody is about to register a build. `base` was the highest version then, or any later version below this
+    build's own."""
+
+    schema_version: int = SCHEMA_VERSION
+    build_id: Digest
+    writer: str
+    base: int
+    draft: Digest
+    """Digest of the draft of whoever came first; for people who look for the cause of a difference."""
+    at: datetime
+
+
+class Versions:
+    """The versions of `model`. Thread-safe; all calls block."""
+
+    def __init__(self, store: ObjectStore, model: ModelName, *, pause: Callable[[float], None] = time.sleep) -> None:
+        self.model = model
+        self._store = store
+        self._pause = pause
+        self._prefix = f"models/{model.namespace}/{model.model}/"
+        self._log = NumberedLog(store, f"{self._prefix}versions/", f"index/last/versions/{model}.json", pause=pause)
+
+    def latest(self) -> int:
+        """The highest version; 0 when there is none."""
+        return self._log.position().last
+
+    def exists(self, version: int) -> bool:
+        """Whether there is a version of that number."""
+        return self._log.exists(version)
+
+    def get(self, version: int) -> VersionRecord:
+        """Raises UnknownVersion, CorruptRecord, NewerSchema."""
+        data = self._log.read(version)
+        if data is None:
+            raise UnknownVersion(f"{self.model} has no version {version}")
+        return self._parse(version, data)
+
+    def page(self, before: int | None, limit: int) -> list[VersionRecord]:
+        """At most `limit` versions below `before`, newest first."""
+        last = self._log.position().last
+        top = last if before is None else min(last, before - 1)
+        numbers = range(top, max(0, top - limit), -1)
+        found = zip(numbers, self._log.read_many(numbers), strict=True)
+        return [self._parse(number, data) for number, data in found if data is not None]
+
+    def find_build(self, build_id: str) -> VersionRecord | None:
+        """The version of a build identity; None when it was not registered."""
+        intent = documents.read(self._store, self._intent_key(build_id), BuildIntent)
+        if intent is None:
+            return None
+        for number, data in self._ahead(intent.base + 1):
+            if documents.peek(data, "buildId") == build_id:
+                return self._parse(number, data)
+        return None
+
+    def register(self, draft: VersionDraft, *, writer: str, now: datetime) -> VersionRecord:
+        """Claims the next number for `draft`, or finds the one that its identity has already."""
+        position = self._log.position()
+        intent = self._leave_intent(draft, position, writer, now)
+        record = self._claim(draft, intent, position, writer, now)
+        self._log.remember(record.version, position.hint)
+        if record.version - intent.base > _FAR:
+            # Scans begin just below the version from now on. What it replaces said the same, only less precisely.
+            closer = intent.model_copy(update={"base": record.version - 1})
+            with suppress(StorageError):
+                self._store.put(self._intent_key(draft.build_id), closer.to_json(), content_type="application/json")
+        return record
+
+    def _leave_intent(self, draft: VersionDraft, position: Position, writer: str, now: datetime) -> BuildIntent:
+        mine = BuildIntent(
+            build_id=draft.build_id,
+            writer=writer,
+            base=position.last,
+            draft=digest_of(draft.model_dump(mode="json", by_alias=True, exclude_none=True)),
+            at=now,
+        )
+        key = self._intent_key(draft.build_id)
+        stored = create(self._store, key, mine.to_json(), pause=self._pause)
+        return documents.load(BuildIntent, stored, f"{self._store.uri}/{key}")
+
+    def _claim(self, draft: VersionDraft, intent: BuildIntent, position: Position, writer: str, now: datetime) -> VersionRecord:
+        known = position.last
+        number = intent.base + 1
+        while True:
+            for taken, data in self._between(number, known):
+                if data is None:
+                    break  # a hole, made by hand: it is free
+                if documents.peek(data, "buildId") == draft.build_id:
+                    return self._parse(taken, data)
+                number = taken + 1
+            record = self._record(draft, number, writer, now)
+            body = record.to_json()
+            stored = self._log.claim(number, body)
+            if stored == body:
+                return record
+            if documents.peek(stored, "buildId") == draft.build_id:
+                return self._parse(number, stored)
+            known = max(known, self._log.last_after(number))
+            number += 1
+
+    def _between(self, first: int, last: int) -> Iterator[tuple[int, bytes | None]]:
+        for numbers in runs(range(first, last + 1), _BATCH):
+            yield from zip(numbers, self._log.read_many(numbers), strict=True)
+
+    def _ahead(self, first: int) -> Iterator[tuple[int, bytes]]:
+        """Versions from `first` on, up to the first number that is free."""
+        number, batch = first, 1
+        while True:
+            for data in self._log.read_many(range(number, number + batch)):
+                if data is None:
+                    return
+                yield number, data
+                number += 1
+            batch = _BATCH
+
+    def _record(self, draft: VersionDraft, number: int, writer: str, now: datetime) -> VersionRecord:
+        fields = {name: getattr(draft, name) for name in VersionDraft.model_fields}
+        return VersionRecord(
+            **fields,
+            version=number,
+            digest=root_digest(draft.files),
+            created_at=now,
+            writer=writer,
+        )
+
+    def _parse(self, number: int, data: bytes) -> VersionRecord:
+        where = f"{self._store.uri}/{self._log.key(number)}"
+        record = documents.load(VersionRecord, data, where)
+        if (record.model, record.version) != (str(self.model), number):
+            raise CorruptRecord(f"{where} says that it is {record.model}:{record.version}: was it copied there?")
+        if record.digest != root_digest(record.files):
+            raise CorruptRecord(f"{where}: its digest {record.digest} is not that of its list of files")
+        return record
+
+    def _intent_key(self, build_id: str) -> str:
+        return f"{self._prefix}builds/{check_digest(build_id).removeprefix('sha256:')}.json"

@@ -1,0 +1,38 @@
+"""What the server answers from its first moment: health, its own metadata, and metrics."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import orjson
+
+from slipway.serving.app import JSON, Get
+from slipway.serving.metrics import Metrics
+
+NAME = "slipway"
+
+
+class State(Protocol):
+    """How the server stands."""
+
+    ready: bool
+    why: str
+    """Why it is not ready."""
+    metrics: Metrics
+
+
+def health_routes(state: State, version: str) -> dict[str, Get]:
+    """By path. `version`: that of the server."""
+    metadata = orjson.dumps({"name": NAME, "version": version, "extensions": []})
+
+    def ready() -> tuple[int, str, bytes]:
+        if state.ready:
+            return 200, JSON, b'{"ready":true}'
+        return 503, JSON, orjson.dumps({"ready": False, "reason": state.why})
+
+    return {
+        "/v2": Get("v2_server", lambda: (200, JSON, metadata)),
+        "/v2/health/live": Get("v2_live", lambda: (200, JSON, b'{"live":true}')),
+        "/v2/health/ready": Get("v2_ready", ready),
+        "/metrics": Get("metrics", lambda: (200, "text/plain; version=0.0.4; charset=utf-8", state.metrics.render())),
+    }

@@ -1,0 +1,59 @@
+"""All that stands between start and readiness: find, verify, load, run once, and put application code around it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from slipway.serving import log
+from slipway.serving.app import Get, Post
+from slipway.serving.batching import Batcher
+from slipway.serving.endpoints import Endpoints
+from slipway.serving.load import Located, load, locate
+from slipway.serving.metrics import Metrics
+from slipway.serving.pipeline import Pipeline
+from slipway.serving.service import Context, Handle, Service, load_service
+from slipway.serving.settings import Options
+from slipway.serving.warmup import warm_up
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A model that has answered. `description`: what the log says of it."""
+
+    routes: Mapping[str, Get | Post]
+    description: Mapping[str, Any]
+
+
+def prepare(options: Options, metrics: Metrics) -> Prepared:
+    """Blocks; takes as long as the download does. Raises StartError, MemoryError."""
+    located = locate(options)
+    model = load(located, options)
+    warm = warm_up(model)
+    batcher = Batcher(
+        model, metrics, max_batch=options.max_batch, max_queue=options.max_queue, stack=warm.stackable, seconds=warm.seconds
+    )
+    if not warm.stackable:
+        log.line("requests are not stacked", level="warning", reason=warm.why)
+    service = _service(located, model, options)
+    pipeline = Pipeline(service, model.signature, batcher, options.max_rows) if service is not None else None
+    identity = located.identity
+    metrics.model = (identity.name, identity.version, identity.digest, located.format)
+    metrics.waiting = lambda: batcher.waiting
+    endpoints = Endpoints(identity, model, batcher, options.max_rows, pipeline)
+    description = {
+        "model": identity.name,
+        "version": identity.version,
+        "digest": identity.digest,
+        "format": located.format,
+        "application": options.entrypoint or None,
+    }
+    return Prepared(endpoints.routes(), description)
+
+
+def _service(located: Located, model: Any, options: Options) -> Service | None:
+    if not options.entrypoint:
+        return None
+    context = Context(Handle(model), dict(located.metadata))
+    return load_service(options.app, options.entrypoint, context)

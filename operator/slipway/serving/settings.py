@@ -1,0 +1,118 @@
+"""The options of `slipway serve`, and what of them may come from the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from slipway.serving.errors import ExitCode, StartError
+
+TERMINATION_LOG = Path("/dev/termination-log")
+"""Where the kubelet reads a container's last words, by default."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to serve one model. Times in seconds, sizes in bytes. Raises StartError (usage) for values out of range."""
+
+    model: str
+    """``NAME``, ``NAME@alias``, ``NAME:7`` in the registry, or the path of a .onnx file, a .skops file or a folder."""
+    name: str = ""
+    """The name in URLs. Default: the registry name's last part, or the file's name without its suffix."""
+    host: str = "127.0.0.1"
+    port: int = 8080
+    """0: any free one; the log line of the start says which."""
+    registry: str = ""
+    namespace: str = "default"
+    """Where a bare NAME is looked up."""
+    digest: str = ""
+    """The root digest that the version must have, ``sha256:…``; with a path, that of the folder or of the file."""
+    cache: Path = field(default_factory=lambda: Path("~/.cache/slipway/models"))
+    """Downloads go to a folder in it that is named by their digest."""
+    trusted_types: tuple[str, ...] = ()
+    """Types that a skops file may hold beyond skops' own list."""
+    app: str = ""
+    """Folder with application code."""
+    entrypoint: str = ""
+    """``module:Class`` of the application code."""
+    access_log: bool = False
+    termination_log: Path = TERMINATION_LOG
+    """Where the reason of a failed start is left, if that can be written."""
+    max_body: int = 16 << 20
+    max_rows: int = 10_000
+    """Rows in one request."""
+    max_batch: int = 256
+    """Rows that requests are stacked up to."""
+    max_queue: int = 1024
+    """Requests that may wait for the model; more are answered 429."""
+    timeout: float = 30.0
+    """From a request's first byte to its answer."""
+    drain: float = 3.0
+    """How long SIGTERM leaves the server answering, for proxies to drop it; SIGINT does not wait."""
+    grace: float = 20.0
+    """How long requests that have begun may take after that."""
+
+    def __post_init__(self) -> None:
+        if not self.model.strip():
+            raise _usage("--model: give NAME@alias, NAME:7, or the path of a model file")
+        if not 0 <= self.port <= 65535:
+            raise _usage(f"--port {self.port}: a port is a number from 0 to 65535")
+        for option in ("max_body", "max_rows", "max_batch", "max_queue", "timeout"):
+            if not getattr(self, option) > 0:
+                raise _usage(f"--{option.replace('_', '-')} {getattr(self, option)}: must be above 0")
+        for option in ("drain", "grace"):
+            if not 0 <= getattr(self, option) <= 3600:
+                raise _usage(f"--{option} {getattr(self, option)}: must be from 0 to 3600 seconds")
+        if self.app and not self.entrypoint:
+            raise _usage("--app needs --entrypoint, for example --entrypoint app:Service")
+
+
+def environment() -> Mapping[str, str]:
+    """The process environment: defaults of options that are not given (`FROM_ENVIRONMENT`)."""
+    return os.environ
+
+
+FROM_ENVIRONMENT = {
+    "model": "SLIPWAY_MODEL",
+    "registry": "SLIPWAY_REGISTRY",
+    "cache": "SLIPWAY_CACHE",
+    "trusted_types": "SLIPWAY_TRUSTED_TYPES",
+    "app": "SLIPWAY_APP",
+    "entrypoint": "SLIPWAY_ENTRYPOINT",
+}
+"""Options that a variable of the environment can give; the command line goes before it."""
+
+HELP = {
+    "model": "NAME, NAME@alias or NAME:7 in the registry, or the path of a .onnx file, a .skops file or a folder.",
+    "name": "Name in URLs. Default: the registry name's last part, or the file's name without its suffix.",
+    "host": "Address to listen on.",
+    "port": "Port to listen on; 0: any free one.",
+    "registry": "Model registry, s3://bucket/prefix. Default: SLIPWAY_REGISTRY.",
+    "namespace": "Where a bare NAME is looked up.",
+    "digest": "Root digest that the version must have, sha256:…",
+    "cache": "Folder for downloads, which are named by their digest.",
+    "trusted_types": "Types that a skops file may hold beyond skops' own list, comma-separated.",
+    "app": "Folder with application code.",
+    "entrypoint": "module:Class of the application code.",
+    "access_log": "Log every request.",
+    "termination_log": "File for the reason of a failed start.",
+    "max_body": "Bytes of a request's body.",
+    "max_rows": "Rows in one request.",
+    "max_batch": "Rows that requests are stacked up to.",
+    "max_queue": "Requests that may wait for the model; more are answered 429.",
+    "timeout": "Seconds from a request's first byte to its answer.",
+    "drain": "Seconds that SIGTERM leaves the server answering, for proxies to drop it.",
+    "grace": "Seconds that requests which have begun may take after that.",
+}
+"""What each option is, for --help."""
+
+
+def split_list(text: str) -> tuple[str, ...]:
+    """``a,b`` as ``("a", "b")``; blanks and empty parts are dropped."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _usage(message: str) -> StartError:
+    return StartError(message, ExitCode.USAGE)

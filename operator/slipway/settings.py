@@ -1,0 +1,83 @@
+"""The settings of an installation, and the only reader of the process environment.
+
+Every setting is an environment variable ``SLIPWAY_<NAME>``; the chart's values are written to these. Credentials are not
+settings: object storage is reached the AWS way (``AWS_*`` variables, files, web identity).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class ReadGrant(BaseModel):
+    """Namespace `from_` may read the models of namespace `to`."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
+    from_: str = Field(alias="from")
+    to: str
+
+
+class Settings(BaseSettings):
+    """Settings of the operator process."""
+
+    model_config = SettingsConfigDict(env_prefix="SLIPWAY_", frozen=True, extra="ignore")
+
+    registry: str = "s3://slipway"
+    """Where the model registry lives: ``s3://bucket[/prefix]``."""
+    namespace: str = "slipway-system"
+    """The operator's own namespace, for its lease."""
+    watch_namespaces: Annotated[tuple[str, ...], NoDecode] = ()
+    """Comma-separated; empty means all namespaces."""
+
+    # what pods get
+    training_image: str = ""
+    serving_image: str = ""
+    image_pull_policy: str = "IfNotPresent"
+    image_pull_secret: str = ""
+    store_secret: str = "slipway-store"  # noqa: S105  the name of a Secret
+    """Secret in the pods' own namespace whose keys become environment variables (AWS_ACCESS_KEY_ID …)."""
+    store_endpoint: str = ""
+    """``AWS_ENDPOINT_URL_S3`` for pods; empty for AWS itself."""
+    store_region: str = "us-east-1"
+    training_service_account: str = "default"
+    serving_service_account: str = "default"
+    insecure_registries: Annotated[tuple[str, ...], NoDecode] = ()
+    """Comma-separated ``host:port`` of image registries that are reached by plain http."""
+    package_index_url: str = ""
+    """Python package index for app builds; empty for the resolver's own default."""
+    trusted_types: Annotated[tuple[str, ...], NoDecode] = ()
+    """Comma-separated types that skops artifacts may hold beyond the built-in list."""
+    allow_pickle: bool = False
+    read_grants: tuple[ReadGrant, ...] = ()
+    """JSON list of ``{"from": namespace, "to": namespace}``."""
+
+    # how the operator works
+    workers: int = 8
+    store_threads: int = 16
+    resync_seconds: float = 30.0
+    alias_poll_seconds: float = 3.0
+    leader_elect: bool = True
+    health_port: int = 8080
+    bind_address: str = "0.0.0.0"  # noqa: S104  pods are probed and scraped on their own address
+    log_format: str = "json"
+    log_level: str = "INFO"
+
+    @field_validator("watch_namespaces", "insecure_registries", "trusted_types", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @classmethod
+    def load(cls) -> Settings:
+        """From the process environment. Raises pydantic's ValidationError, which names the variable."""
+        return cls()
+
+
+def environment() -> Mapping[str, str]:
+    """The process environment, for the few libraries and pods that are configured by it."""
+    return os.environ

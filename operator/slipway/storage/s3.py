@@ -1,0 +1,254 @@
+"""S3 and what speaks its language: the only importer of boto3.
+
+`S3Connection` is one endpoint with one set of credentials and one pool of connections; `S3Store` is one bucket and
+prefix on it. The boto3 client is made at the first request, because importing boto3 costs a quarter of a second.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from urllib.parse import urlsplit
+
+from slipway.storage import S3Options
+from slipway.storage.keys import check_key, parse_s3
+from slipway.storage.parallel import serialised
+from slipway.storage.port import InvalidKey, ObjectInfo, Progress, Stored, Unavailable
+from slipway.storage.s3_errors import Failure, mapped
+from slipway.storage.s3_reader import BodyReader
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+_READ_TRIES = 3
+_PAGE = 1000
+
+
+class S3Connection:
+    """One endpoint. Thread-safe; give one to many stores."""
+
+    def __init__(self, options: S3Options) -> None:
+        self.options = options
+        self._lock = threading.Lock()
+        self._client: S3Client | None = None
+
+    @property
+    def client(self) -> S3Client:
+        """The boto3 client, made at first use. Raises Denied when profile or credentials cannot be loaded."""
+        if self._client is None:
+            with self._lock:
+                if self._client is None:
+                    self._client = _make_client(self.options)
+        return self._client
+
+    def bucket(self, name: str) -> S3Store:
+        """The whole bucket of that name."""
+        return S3Store(self, name)
+
+
+class S3Store:
+    """An `ObjectStore` over a bucket and a prefix."""
+
+    def __init__(self, connection: S3Connection, bucket: str, prefix: str = "") -> None:
+        self.connection = connection
+        self.bucket = bucket
+        self.prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+
+    @classmethod
+    def at(
+        cls,
+        uri: str,
+        options: S3Options | None = None,
+        *,
+        endpoint_url: str | None = None,
+        region: str | None = None,
+    ) -> S3Store:
+        """The store at ``s3://bucket/prefix``; makes no request. Raises InvalidKey."""
+        location = parse_s3(uri)
+        options = options or S3Options()
+        options = replace(options, endpoint_url=endpoint_url or options.endpoint_url, region=region or options.region)
+        return cls(S3Connection(options), location.bucket, location.path)
+
+    @property
+    def uri(self) -> str:
+        """``s3://bucket/prefix``."""
+        return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
+
+    def get(self, key: str, *, if_match: str | None = None) -> Stored:
+        """As the port says."""
+        extra = {"IfMatch": f'"{if_match}"'} if if_match is not None else {}
+        for last in (False,) * (_READ_TRIES - 1) + (True,):
+            with self._errors("read", key, "s3:GetObject"):
+                answer = self._client.get_object(Bucket=self.bucket, Key=self._full(key), **cast("Any", extra))
+            try:
+                with BodyReader(answer["Body"], self._failure("read", key, "s3:GetObject")) as reader:
+                    data = reader.read()
+            except Unavailable:
+                if last:
+                    raise
+                continue
+            return Stored(ObjectInfo(key, len(data), _etag(answer["ETag"]), answer.get("LastModified")), data)
+        raise AssertionError("unreachable")
+
+    def open(self, key: str, *, offset: int = 0, if_match: str | None = None) -> BinaryIO:
+        """As the port says."""
+        extra = {"IfMatch": f'"{if_match}"'} if if_match is not None else {}
+        if offset:
+            extra["Range"] = f"bytes={offset}-"
+        with self._errors("read", key, "s3:GetObject"):
+            answer = self._client.get_object(Bucket=self.bucket, Key=self._full(key), **cast("Any", extra))
+        return cast("BinaryIO", BodyReader(answer["Body"], self._failure("read", key, "s3:GetObject")))
+
+    def head(self, key: str) -> ObjectInfo:
+        """As the port says."""
+        with self._errors("look at", key, "s3:GetObject"):
+            answer = self._client.head_object(Bucket=self.bucket, Key=self._full(key))
+        return ObjectInfo(key, answer["ContentLength"], _etag(answer["ETag"]), answer.get("LastModified"))
+
+    def put(self, key: str, data: bytes, *, content_type: str = "application/octet-stream") -> ObjectInfo:
+        """As the port says."""
+        return self._put(key, data, content_type)
+
+    def put_if_absent(self, key: str, data: bytes, *, content_type: str = "application/json") -> ObjectInfo:
+        """As the port says."""
+        return self._put(key, data, content_type, IfNoneMatch="*")
+
+    def put_if_match(self, key: str, data: bytes, etag: str, *, content_type: str = "application/json") -> ObjectInfo:
+        """As the port says."""
+        return self._put(key, data, content_type, IfMatch=f'"{etag}"')
+
+    def put_file(
+        self, key: str, path: Path, *, content_type: str = "application/octet-stream", progress: Progress | None = None
+    ) -> ObjectInfo:
+        """As the port says: in parts, several at once, when larger than the options' `part_size`."""
+        options = self.connection.options
+        if path.stat().st_size <= options.part_size:
+            info = self._put(key, path.read_bytes(), content_type)
+            if progress is not None:
+                progress(info.size)
+            return info
+        from boto3.s3.transfer import TransferConfig
+
+        config = TransferConfig(
+            multipart_threshold=options.part_size,
+            multipart_chunksize=options.part_size,
+            max_concurrency=options.parallel_parts,
+        )
+        with self._errors("write", key, "s3:PutObject"):
+            self._client.upload_file(
+                str(path),
+                self.bucket,
+                self._full(key),
+                ExtraArgs={"ContentType": content_type},
+                Callback=cast("Any", serialised(progress)),
+                Config=config,
+            )
+        return self.head(key)
+
+    def list(self, prefix: str, *, start_after: str = "", limit: int | None = None) -> Iterator[ObjectInfo]:
+        """As the port says."""
+        extra: dict[str, Any] = {"StartAfter": self.prefix + start_after} if start_after else {}
+        left = limit
+        while left is None or left > 0:
+            with self._errors("list", prefix, "s3:ListBucket"):
+                answer = self._client.list_objects_v2(
+                    Bucket=self.bucket, Prefix=self.prefix + prefix, MaxKeys=min(_PAGE, left or _PAGE), **extra
+                )
+            for item in answer.get("Contents", ())[:left]:
+                key = item["Key"].removeprefix(self.prefix)
+                yield ObjectInfo(key, item["Size"], _etag(item.get("ETag", "")), item.get("LastModified"))
+                left = left - 1 if left is not None else None
+            if not answer.get("IsTruncated"):
+                return
+            extra = {"ContinuationToken": answer["NextContinuationToken"]}
+
+    def list_folders(self, prefix: str) -> Iterator[str]:
+        """As the port says."""
+        if prefix and not prefix.endswith("/"):
+            raise InvalidKey(f"{prefix!r} is no folder: it must end with '/'")
+        full = self.prefix + prefix
+        extra: dict[str, Any] = {}
+        while True:
+            with self._errors("list", prefix, "s3:ListBucket"):
+                answer = self._client.list_objects_v2(Bucket=self.bucket, Prefix=full, Delimiter="/", **extra)
+            for item in answer.get("CommonPrefixes", ()):
+                yield item["Prefix"].removeprefix(full).rstrip("/")
+            if not answer.get("IsTruncated"):
+                return
+            extra = {"ContinuationToken": answer["NextContinuationToken"]}
+
+    def delete(self, key: str) -> None:
+        """As the port says."""
+        with self._errors("delete", key, "s3:DeleteObject"):
+            self._client.delete_object(Bucket=self.bucket, Key=self._full(key))
+
+    @property
+    def _client(self) -> S3Client:
+        return self.connection.client
+
+    def _put(self, key: str, data: bytes, content_type: str, **condition: str) -> ObjectInfo:
+        with self._errors("write", key, "s3:PutObject", conditional=bool(condition)):
+            answer = self._client.put_object(
+                Bucket=self.bucket,
+                Key=self._full(key),
+                Body=data,
+                ContentType=content_type,
+                **cast("Any", condition),
+            )
+        return ObjectInfo(key, len(data), _etag(answer["ETag"]))
+
+    def _full(self, key: str) -> str:
+        check_key(key)
+        return check_key(self.prefix + key)
+
+    def _failure(self, action: str, key: str, permission: str, *, conditional: bool = False) -> Failure:
+        return Failure(action, self.bucket, self.prefix + key, permission, self.connection.options, conditional)
+
+    def _errors(self, action: str, key: str, permission: str, *, conditional: bool = False) -> mapped:
+        return mapped(self._failure(action, key, permission, conditional=conditional))
+
+
+def _make_client(options: S3Options) -> S3Client:
+    import boto3
+    from botocore.config import Config
+
+    failure = Failure("reach the store", "", "", "", options, False)
+    with mapped(failure):
+        session = boto3.session.Session(profile_name=options.profile, region_name=options.region)
+        make = cast("Callable[..., S3Client]", partial(session.client, "s3", endpoint_url=options.endpoint_url))
+        base = Config(
+            connect_timeout=options.connect_timeout,
+            read_timeout=options.read_timeout,
+            retries={"mode": "standard", "total_max_attempts": options.attempts},
+            max_pool_connections=options.connections,
+            tcp_keepalive=True,
+            user_agent_extra="slipway",
+        )
+        region = options.region or session.region_name or "us-east-1"
+        client = make(region_name=region, config=base)
+        aws = _is_aws(client.meta.endpoint_url)
+        relaxed = options.when_required_checksums if options.when_required_checksums is not None else not aws
+        path_style = options.path_style if options.path_style is not None else not aws
+        if not relaxed and not path_style:
+            return client
+        # The endpoint is known only now (boto3 finds it in the environment or a profile): once more, with its settings.
+        checksums = "when_required" if relaxed else "when_supported"
+        special = Config(
+            s3={"addressing_style": "path" if path_style else "auto"},
+            request_checksum_calculation=cast("Any", checksums),
+            response_checksum_validation=cast("Any", checksums),
+        )
+        return make(region_name=region, config=base.merge(special))
+
+
+def _is_aws(endpoint: str) -> bool:
+    host = urlsplit(endpoint).hostname or ""
+    return host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
+
+
+def _etag(value: str) -> str:
+    return value.strip('"')

@@ -1,0 +1,207 @@
+"""What cannot be is refused by the API server, in words that name the field and the rule."""
+
+import json
+
+import pytest
+
+from tests.integration.api import resources as r
+from tests.integration.api.server import Server
+
+HEX = r.HEX
+GIT = r.git
+BAD: dict[str, tuple[r.Manifest, list[str]]] = {
+    # ModelBuild
+    "two sources at once": (
+        r.model_build(source={"configMap": {"name": "a"}, "s3": {"uri": "s3://a/b"}}),
+        ["spec.source", "exactly one of configMap, s3, git, image"],
+    ),
+    "no source": (r.model_build(source={}), ["spec.source", "exactly one of configMap, s3, git, image"]),
+    "source forgotten": (
+        {**r.model_build(), "spec": {"trainer": {"entrypoint": "a:b"}}},
+        ["spec.source", "Required value"],
+    ),
+    "spec forgotten": ({k: v for k, v in r.model_build().items() if k != "spec"}, ["spec", "Required value"]),
+    "source.image without an image": (
+        r.model_build(source={"image": {}}, trainer={"command": ["train"]}),
+        ["spec", "trainer.image: required with source.image"],
+    ),
+    "source.image with an empty image": (
+        r.model_build(source={"image": {}}, trainer={"command": ["train"], "image": ""}),
+        ["trainer.image: required with source.image"],
+    ),
+    "nothing to run": (r.trainer(params={"a": 1}), ["spec.trainer", "give an entrypoint"]),
+    "entrypoint and command": (r.trainer(entrypoint="a:b", command=["x"]), ["spec.trainer", "entrypoint or command, not both"]),
+    "entrypoint and args": (r.trainer(entrypoint="a:b", args=["x"]), ["spec.trainer", "by params"]),
+    "entrypoint without a colon": (r.trainer(entrypoint="train-main"), ["spec.trainer.entrypoint", "train:main"]),
+    "entrypoint as a file": (r.trainer(entrypoint="train.py:main()"), ["spec.trainer.entrypoint", "module:attribute"]),
+    "entrypoint of a path": (r.trainer(entrypoint="src/train:main"), ["spec.trainer.entrypoint", "module:attribute"]),
+    "image with a space": (r.trainer(entrypoint="a:b", image="train :1"), ["spec.trainer.image", "white space"]),
+    "memory in megabytes": (
+        r.trainer(entrypoint="a:b", resources={"limits": {"memory": "512MB"}}),
+        ["spec.trainer.resources.limits", "not a quantity", "512Mi"],
+    ),
+    "params as a list": (r.trainer(entrypoint="a:b", params=["C=1"]), ["spec.trainer.params"]),
+    "a gate without a metric": (r.gate(min=0.9), ["spec.evaluation.gates[0].metric", "Required value"]),
+    "a gate without a bound": (r.gate(metric="auc"), ["spec.evaluation.gates[0]", "exactly one of min, max, noWorseThan"]),
+    "a gate with two bounds": (r.gate(metric="auc", min=0, max=1), ["gates[0]", "exactly one of min, max, noWorseThan"]),
+    "tolerance without a comparison": (r.gate(metric="auc", min=0, tolerance=1), ["gates[0]", "tolerance goes with noWorseThan"]),
+    "negative tolerance": (r.gate(metric="a", noWorseThan="champion", tolerance=-1), ["tolerance", "greater than or equal to 0"]),
+    "direction without a comparison": (r.gate(metric="auc", max=0, lowerIsBetter=True), ["lowerIsBetter goes with noWorseThan"]),
+    "a gate against a version": (r.gate(metric="auc", noWorseThan="7"), ["noWorseThan", "look like a version"]),
+    "a bound as text": (r.gate(metric="auc", min="0.9"), ["spec.evaluation.gates[0].min", "numeric"]),
+    "a metric with a space": (r.gate(metric="roc auc", min=0), ["spec.evaluation.gates[0].metric", "letters, digits"]),
+    "onMissing misspelt": (
+        r.model_build(evaluation={"gates": [{"metric": "a", "min": 0}], "onMissing": "ignore"}),
+        ["spec.evaluation.onMissing", '"Fail", "Ignore"'],
+    ),
+    "an alias like v7": (r.model_build(promotion={"alias": "v7"}), ["spec.promotion.alias", "look like a version"]),
+    "an alias like 7": (r.model_build(promotion={"alias": "7"}), ["spec.promotion.alias", "look like a version"]),
+    "an alias in capitals": (r.model_build(promotion={"alias": "Champion"}), ["spec.promotion.alias", "lower-case"]),
+    "the alias latest": (r.model_build(promotion={"alias": "latest"}), ["spec.promotion.alias", "choose another"]),
+    "an alias of 64 characters": (r.model_build(promotion={"alias": "a" * 64}), ["spec.promotion.alias", "63"]),
+    "promotion without an alias": (r.model_build(promotion={"approval": "Manual"}), ["spec.promotion.alias", "Required value"]),
+    "approval misspelt": (r.model_build(promotion={"alias": "a", "approval": "manual"}), ["approval", '"Automatic", "Manual"']),
+    "a model of another namespace": (r.model_build(model="other/cancer"), ["spec.model", "own namespace only"]),
+    "a model in capitals": (r.model_build(model="Cancer"), ["spec.model", "lower-case"]),
+    "an input without s3://": (
+        r.model_build(inputs=[{"name": "a", "s3": {"uri": "data/train.parquet"}}]),
+        ["spec.inputs[0].s3.uri", "s3://bucket/key"],
+    ),
+    "a bucket alone": (r.model_build(source={"s3": {"uri": "s3://code"}}), ["spec.source.s3.uri", "s3://bucket/prefix/"]),
+    "an https URL for s3": (
+        r.model_build(source={"s3": {"uri": "https://s3.example.com/b/k"}}),
+        ["spec.source.s3.uri", "s3://bucket/key"],
+    ),
+    "an input's name that climbs": (
+        r.model_build(inputs=[{"name": "../etc", "s3": {"uri": "s3://a/b"}}]),
+        ["spec.inputs[0].name", "letters, digits"],
+    ),
+    "33 inputs": (
+        r.model_build(inputs=[{"name": f"i{n}", "s3": {"uri": "s3://a/b"}} for n in range(33)]),
+        ["spec.inputs", "32"],
+    ),
+    "git by scp syntax": (GIT(url="git@example.com:a/b.git"), ["spec.source.git.url", "ssh://git@host/path"]),
+    "git from the operator's own disk": (GIT(url="file:///etc"), ["spec.source.git.url", "https://"]),
+    "a password in the URL": (GIT(url="https://me:secret@example.com/a.git"), ["spec.source.git.url", "leave the password out"]),
+    "a ref that is an option": (GIT(ref="--upload-pack=x"), ["spec.source.git.ref", "branch, a tag or a commit"]),
+    "a path that climbs": (GIT(path="a/../../b"), ["spec.source.git.path", "inside the repository"]),
+    "an absolute path": (GIT(path="/etc"), ["spec.source.git.path", "inside the repository"]),
+    "no time at all": (r.model_build(deadlineSeconds=0), ["spec.deadlineSeconds", "greater than or equal to 1"]),
+    "a deadline as text": (r.model_build(deadlineSeconds="1h"), ["spec.deadlineSeconds", "numeric"]),
+    "eleven retries": (r.model_build(retry={"limit": 11}), ["spec.retry.limit", "less than or equal to 10"]),
+    "negative back-off": (r.model_build(retry={"backoffSeconds": -1}), ["spec.retry.backoffSeconds", "greater than or equal"]),
+    "a name of 51 characters": (r.model_build("a" * 51), ["metadata.name", "at most 50 characters"]),
+    "a name with a dot": (r.model_build("a.b"), ["metadata.name", "no dots"]),
+    # AppBuild
+    "two app sources": (
+        r.app_build(source={"configMap": {"name": "a"}, "git": {"url": "https://e.com/a"}}),
+        ["spec.source", "exactly one of configMap, s3, git"],
+    ),
+    "an image without a registry": (r.app_build(output={"repository": "ml/api"}), ["spec.output.repository", "registry's host"]),
+    "a repository with a tag": (
+        r.app_build(output={"repository": "registry.example.com/ml/api:1"}),
+        ["spec.output.repository", "without tag or digest"],
+    ),
+    "a repository in capitals": (
+        r.app_build(output={"repository": "registry.example.com/ML/api"}),
+        ["spec.output.repository", "lower-case"],
+    ),
+    "a repository with a scheme": (
+        r.app_build(output={"repository": "https://registry.example.com/ml"}),
+        ["spec.output.repository", "registry's host"],
+    ),
+    "no repository": (r.app_build(output={}), ["spec.output.repository", "Required value"]),
+    "a base without a registry": (
+        r.app_build(base={"image": "python:3.12"}),
+        ["spec.base.image", "docker.io/library/python:3.12"],
+    ),
+    "a base with half a digest": (
+        r.app_build(base={"image": f"docker.io/library/python@sha256:{HEX[:-1]}"}),
+        ["spec.base.image", "64 characters"],
+    ),
+    "an option among requirements": (r.app_build(requirements=["--index-url=x"]), ["spec.requirements[0]", "only packages"]),
+    "two packages in one line": (r.app_build(requirements=["a\nb"]), ["spec.requirements[0]", "one package"]),
+    "an app entrypoint without a class": (r.app_build(entrypoint="app"), ["spec.entrypoint", "app:Service"]),
+    # ModelDeployment
+    "alias and version": (
+        r.model_deployment(model={"name": "m", "alias": "champion", "version": 7}),
+        ["spec.model", "exactly one of alias, version"],
+    ),
+    "neither alias nor version": (r.model_deployment(model={"name": "m"}), ["spec.model", "exactly one of alias, version"]),
+    "version as an alias": (r.model_deployment(model={"name": "m", "alias": "v7"}), ["spec.model.alias", "look like a version"]),
+    "version 0": (r.model_deployment(model={"name": "m", "version": 0}), ["spec.model.version", "greater than or equal to 1"]),
+    "a reference in the name": (
+        r.model_deployment(model={"name": "m@champion", "version": 7}),
+        ["spec.model.name", "NAMESPACE/NAME"],
+    ),
+    "a name of three parts": (r.model_deployment(model={"name": "a/b/c", "version": 7}), ["spec.model.name", "NAMESPACE/NAME"]),
+    "app and image": (
+        r.model_deployment(app={"name": "a", "image": f"r.example.com/a@sha256:{HEX}"}),
+        ["spec.app", "exactly one of name, image"],
+    ),
+    "app without anything": (r.model_deployment(app={}), ["spec.app", "exactly one of name, image"]),
+    "an app image by tag": (r.model_deployment(app={"image": "r.example.com/a:1"}), ["spec.app.image", "by digest"]),
+    "a digest of the wrong length": (
+        r.model_deployment(app={"image": f"r.example.com/a@sha256:{HEX}0"}),
+        ["spec.app.image", "64 characters"],
+    ),
+    "an app image without a registry": (
+        r.model_deployment(app={"image": f"a@sha256:{HEX}"}),
+        ["spec.app.image", "registry's host"],
+    ),
+    "negative replicas": (r.model_deployment(replicas=-1), ["spec.replicas", "greater than or equal to 0"]),
+    "replicas as text": (r.model_deployment(replicas="two"), ["spec.replicas", "numeric"]),
+    "no time to become ready": (r.model_deployment(progressDeadlineSeconds=0), ["spec.progressDeadlineSeconds", "equal to 1"]),
+    "a name that no Service can have": (r.model_deployment("7days"), ["metadata.name", "a letter first"]),
+}
+
+LATER = {
+    "schedule": r.model_build(schedule={"cron": "0 3 * * *"}),
+    "triggers": r.model_build(triggers={"onInputChange": True}),
+    "queueName": r.model_build(queueName="q"),
+    "retention": r.model_build(retention={"versions": 10}),
+    "featureView": r.model_build(inputs=[{"name": "a", "s3": {"uri": "s3://a/b"}, "featureView": {"name": "v"}}]),
+    "rebase": r.app_build(rebase="Automatic"),
+    "autoscaling": r.model_deployment(autoscaling={"min": 2}),
+    "rollout": r.model_deployment(rollout={"strategy": "Canary"}),
+    "traffic": r.model_deployment(traffic={}),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_refused_by_name(server: Server, case: str) -> None:
+    manifest, words = BAD[case]
+    answer = server.apply(manifest)
+    assert not answer.ok
+    for word in words:
+        assert word in answer.words
+
+
+@pytest.mark.parametrize("field", LATER)
+def test_a_field_without_behaviour_is_refused_rather_than_ignored(server: Server, field: str) -> None:
+    answer = server.apply(LATER[field])
+    assert not answer.ok
+    assert field in answer.words
+    assert "not declared in schema" in answer.words
+
+
+@pytest.mark.parametrize("field", LATER)
+def test_client_side_apply_refuses_it_too(server: Server, field: str) -> None:
+    answer = server.kubectl("apply", "--dry-run=server", "-f", "-", given=json.dumps(LATER[field]))
+    assert not answer.ok
+    assert f'unknown field "spec.{"inputs[0]." if field == "featureView" else ""}{field}"' in answer.words
+
+
+def test_the_dockerfile_strategy_is_refused_with_what_there_is(server: Server) -> None:
+    answer = server.apply(r.app_build(strategy="Dockerfile"))
+    assert not answer.ok
+    assert 'supported values: "Layers"' in answer.words
+
+
+def test_an_input_twice_is_refused(server: Server) -> None:
+    twice = r.model_build(inputs=[{"name": "a", "s3": {"uri": "s3://a/b"}}, {"name": "a", "s3": {"uri": "s3://a/c"}}])
+    for options in ([], ["--server-side"]):
+        answer = server.kubectl("apply", *options, "--dry-run=server", "-f", "-", given=json.dumps(twice))
+        assert not answer.ok
+        assert "uplicate" in answer.words
+        assert "spec.inputs" in answer.words

@@ -1,0 +1,145 @@
+"""`make test`: every layer in turn, quick ones first, and a last word on what ran, what was skipped, and why.
+
+A layer is a folder of this directory. Names of layers as arguments run only those.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LAYERS = ("unit", "property", "contract", "faults", "integration", "e2e")
+SOURCES = [name for name in ("operator", "local", "tests", "bench", "examples") if (ROOT / name).is_dir()]
+
+
+@dataclass
+class Outcome:
+    """What became of one layer."""
+
+    name: str
+    passed: int = 0
+    failed: int = 0
+    skipped: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    broken: str = ""
+    """Why the layer says nothing although no test failed: it could not start, or collected nothing."""
+
+    @property
+    def ok(self) -> bool:
+        return not self.failed and not self.broken
+
+
+def command(*words: str) -> int:
+    print(f"$ {' '.join(words)}", flush=True)
+    return subprocess.run([sys.executable, "-m", *words], cwd=ROOT, check=False).returncode
+
+
+def import_rules() -> int:
+    print("$ lint-imports", flush=True)
+    return subprocess.run([Path(sys.executable).with_name("lint-imports"), "--no-cache"], cwd=ROOT, check=False).returncode
+
+
+def lint_yaml() -> int:
+    folders = [name for name in ("crds", "manifests", "examples") if (ROOT / name).is_dir()]
+    return command("yamllint", "-s", "-c", ".yamllint.yaml", *folders)
+
+
+def generated() -> int:
+    """Generated files are what their sources give."""
+    return command("slipway.api.crd", "--check", "--out", "crds", "--chart", "charts/slipway/templates/crds")
+
+
+CHECKS: tuple[tuple[str, Callable[[], int]], ...] = (
+    ("ruff check", lambda: command("ruff", "check", *SOURCES)),
+    ("ruff format", lambda: command("ruff", "format", "--check", "--quiet", *SOURCES)),
+    ("mypy --strict", lambda: command("mypy")),
+    ("import rules", import_rules),
+    ("YAML", lint_yaml),
+    ("generated files", generated),
+)
+
+
+def verify() -> Outcome:
+    """Style, types, import rules, generated files: each check counts as one test."""
+    outcome = Outcome("verify")
+    began = time.monotonic()
+    for name, check in CHECKS:
+        if check() == 0:
+            outcome.passed += 1
+        else:
+            print(f"verify: {name} failed", file=sys.stderr)
+            outcome.failed += 1
+    outcome.seconds = time.monotonic() - began
+    return outcome
+
+
+def run_layer(name: str) -> Outcome:
+    outcome = Outcome(name)
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        print(f"\n== {name} ==", flush=True)
+        words = [sys.executable, "-m", "pytest", f"tests/{name}", "-q", f"--junit-xml={report}"]
+        status = subprocess.run(words, cwd=ROOT, check=False).returncode
+        _read_report(report, outcome)
+        if status not in (0, 1):
+            outcome.broken = f"pytest ended with {status}"
+        elif outcome.passed + outcome.failed + len(outcome.skipped) == 0:
+            outcome.broken = "no test was found"
+    outcome.seconds = time.monotonic() - began
+    return outcome
+
+
+def _read_report(report: Path, outcome: Outcome) -> None:
+    if not report.exists():
+        outcome.broken = "pytest wrote no report"
+        return
+    for case in ElementTree.parse(report).getroot().iter("testcase"):  # our own file
+        skip = case.find("skipped")
+        if skip is not None:
+            outcome.skipped.append(f"{case.get('classname')}::{case.get('name')}: {skip.get('message')}")
+        elif case.find("failure") is not None or case.find("error") is not None:
+            outcome.failed += 1
+        else:
+            outcome.passed += 1
+
+
+def last_words(outcomes: Sequence[Outcome]) -> None:
+    print("\nWhat ran")
+    for outcome in outcomes:
+        note = f"   BROKEN: {outcome.broken}" if outcome.broken else ""
+        counts = f"{outcome.passed:5d} passed, {outcome.failed:3d} failed, {len(outcome.skipped):3d} skipped"
+        print(f"  {outcome.name:12s} {counts}   {outcome.seconds:6.1f} s{note}")
+    for outcome in outcomes:
+        for line in outcome.skipped:
+            print(f"  skipped: {line}")
+    passed = sum(outcome.passed for outcome in outcomes)
+    failed = sum(outcome.failed for outcome in outcomes) + sum(1 for outcome in outcomes if outcome.broken)
+    print(f"{passed} passed, {failed} failed, {sum(len(o.skipped) for o in outcomes)} skipped", flush=True)
+
+
+def main(wanted: list[str]) -> int:
+    known = ("verify", *LAYERS)
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        print(f"tests.run: no layer {unknown[0]}; there are: {', '.join(known)}", file=sys.stderr)
+        return 2
+    os.environ["PYTHONPATH"] = f"{ROOT / 'operator'}{os.pathsep}{ROOT}"
+    outcomes = []
+    for name in known:
+        if not wanted or name in wanted:
+            outcomes.append(verify() if name == "verify" else run_layer(name))
+    last_words(outcomes)
+    return 0 if all(outcome.ok for outcome in outcomes) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -6,8 +6,6 @@ Source of the interface: https://github.com/emmett-framework/granian/blob/master
 from __future__ import annotations
 
 import asyncio
-import re
-import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from time import perf_counter
@@ -18,22 +16,24 @@ import orjson
 from slipway.serving import log
 from slipway.serving.errors import BadInput, HTTPError, InputRefused, ModelFailed
 from slipway.serving.metrics import Metrics
+from slipway.serving.monitoring.observer import REQUEST, request_id
 from slipway.serving.service import ApplicationFailed
 
 Headers = list[tuple[str, str]]
 
 JSON: Final = "application/json"
-_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _SWEEP_SECONDS: Final = 0.25
 _CLOSE: Final = ("connection", "close")
 
 
 @dataclass(frozen=True)
 class Get:
-    """An endpoint without a body. `answer` gives status, content type and body, at once."""
+    """An endpoint without a body. `answer` gives status, content type and body, at once. `model`: whose it is, for the
+    metrics; empty for the server's own."""
 
     name: str
     answer: Callable[[], tuple[int, str, bytes]]
+    model: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class Post:
 
     name: str
     answer: Callable[[bytes], Awaitable[bytes]]
+    model: str = ""
 
 
 Routes = Mapping[str, Get | Post]
@@ -103,15 +104,13 @@ class App:
         assert task is not None
         self._in_flight[task] = started + self._timeout
         headers = scope.headers
-        request_id, status, reading = headers.get("x-request-id"), 200, True
+        asked, status, reading = request_id(headers), 200, True
+        REQUEST.set(asked)
         try:
             body = await self._read(headers, protocol)
             reading = False
             answer = await route.answer(body)
-            if request_id is None:
-                protocol.response_bytes(200, self._headers, answer)
-            else:
-                protocol.response_bytes(200, [*self._headers, ("x-request-id", request_id)], answer)
+            protocol.response_bytes(200, [*self._headers, ("x-request-id", asked)], answer)
         except asyncio.CancelledError:
             if task not in self._expired:
                 status = 499  # the client went away
@@ -119,18 +118,17 @@ class App:
             # A time-out is answered here and goes no further, for the cancelling was our own.
             task.uncancel()
             error: Exception = self._too_slow(reading)
-            status = self._fail(protocol, scope, error, request_id)
+            status = self._fail(protocol, scope, error, asked)
         except Exception as error:
-            status = self._fail(protocol, scope, self._hinted(error, headers), request_id)
+            status = self._fail(protocol, scope, self._hinted(error, headers), asked)
         finally:
             del self._in_flight[task]
             self._expired.discard(task)
-            self._count(route.name, status, started, scope, request_id)
+            self._count(route, status, started, scope, asked)
 
     def _get(self, route: Get | Post | None, scope: Any, protocol: Any) -> None:
         started = perf_counter()
-        request_id = scope.headers.get("x-request-id")
-        name, status = route.name if route is not None else "unknown", 200
+        asked, status = request_id(scope.headers), 200
         try:
             if route is None:
                 raise self._unknown(scope.path)
@@ -138,12 +136,12 @@ class App:
                 allowed = "POST" if type(route) is Post else "GET, HEAD"
                 raise HTTPError(405, f"{scope.method} is not for {scope.path}: use {allowed}", headers=(("allow", allowed),))
             status, content_type, answer = route.answer()
-            headers = self._headers if content_type == JSON else [("content-type", content_type), *self._headers[1:]]
+            headers = [("content-type", content_type), *self._headers[1:], ("x-request-id", asked)]
             protocol.response_bytes(status, headers, answer)
         except Exception as error:
-            status = self._fail(protocol, scope, error, request_id)
+            status = self._fail(protocol, scope, error, asked)
         finally:
-            self._count(name, status, started, scope, request_id)
+            self._count(route, status, started, scope, asked)
 
     async def _read(self, headers: Any, protocol: Any) -> bytes:
         """The body. Raises HTTPError: 400 when it ends early, 413, 415."""
@@ -194,41 +192,43 @@ class App:
             return BadInput(error.message + _binary_hint(headers))
         return error
 
-    def _fail(self, protocol: Any, scope: Any, error: Exception, request_id: str | None) -> int:
-        """Answers with an error; gives the status."""
-        request_id = request_id if request_id is not None and _ID.fullmatch(request_id) else secrets.token_hex(8)
-        known = error if isinstance(error, HTTPError) else _as_http(error, request_id)
+    def _fail(self, protocol: Any, scope: Any, error: Exception, asked: str) -> int:
+        """Answers request `asked` with an error; gives the status."""
+        known = error if isinstance(error, HTTPError) else _as_http(error, asked)
         if known.status >= 500 and not isinstance(error, HTTPError):
-            log.line("request failed", level="error", error=error, request_id=request_id, path=scope.path, status=known.status)
-        headers = [*self._headers, ("x-request-id", request_id), *known.headers]
+            log.line("request failed", level="error", error=error, request_id=asked, path=scope.path, status=known.status)
+        headers = [*self._headers, ("x-request-id", asked), *known.headers]
         try:
             protocol.response_bytes(known.status, headers, orjson.dumps({"error": known.message}))
         except Exception as gone:  # there is nobody to answer any more
             if self._access_log:
-                log.line("client went away", request_id=request_id, path=scope.path, reason=type(gone).__name__)
+                log.line("client went away", request_id=asked, path=scope.path, reason=type(gone).__name__)
         return known.status
 
-    def _count(self, endpoint: str, status: int, started: float, scope: Any, request_id: str | None) -> None:
+    def _count(self, route: Get | Post | None, status: int, started: float, scope: Any, asked: str) -> None:
         seconds = perf_counter() - started
-        self.metrics.answered(endpoint, status, seconds)
+        if route is None:
+            self.metrics.answered("", "unknown", status, seconds)
+        else:
+            self.metrics.answered(route.model, route.name, status, seconds)
         if self._access_log:
             log.line(
                 "request", method=scope.method, path=scope.path, status=status, ms=round(seconds * 1000, 3),
-                client=scope.client, request_id=request_id,
+                client=scope.client, request_id=asked,
             )  # fmt: skip
 
 
-def _as_http(error: Exception, request_id: str) -> HTTPError:
+def _as_http(error: Exception, asked: str) -> HTTPError:
     """How an exception is answered; what it says of our inside is kept to the log."""
     if isinstance(error, InputRefused):
         return BadInput(f"the model refuses these inputs: {error}")
     if isinstance(error, ModelFailed):
-        return HTTPError(500, f"the model failed on these inputs (request {request_id}, see the server's log)")
+        return HTTPError(500, f"the model failed on these inputs (request {asked}, see the server's log)")
     if isinstance(error, ApplicationFailed):
-        return HTTPError(500, f"{error} (request {request_id}, see the server's log)")
+        return HTTPError(500, f"{error} (request {asked}, see the server's log)")
     if isinstance(error, MemoryError):
         return HTTPError(503, "not enough memory for this request: send fewer rows", headers=(("retry-after", "1"),))
-    return HTTPError(500, f"internal error (request {request_id}, see the server's log)")
+    return HTTPError(500, f"internal error (request {asked}, see the server's log)")
 
 
 def _is_json(content_type: str) -> bool:

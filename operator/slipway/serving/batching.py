@@ -19,6 +19,7 @@ import numpy as np
 from slipway.serving.errors import Busy, ModelFailed
 from slipway.serving.formats import Model
 from slipway.serving.metrics import Metrics
+from slipway.serving.monitoring.observer import REQUEST, Observer
 from slipway.serving.tensors import Array
 
 INLINE_SECONDS = 0.001
@@ -28,13 +29,14 @@ INLINE_SECONDS = 0.001
 class _Item:
     """One request's inputs, and where its outputs go."""
 
-    __slots__ = ("answer", "arrays", "kind", "rows", "since")
+    __slots__ = ("answer", "arrays", "kind", "request", "rows", "since")
 
     def __init__(self, arrays: Sequence[Array], rows: int, answer: asyncio.Future[list[Array]]) -> None:
         self.arrays = arrays
         self.rows = rows
         self.answer = answer
         self.since = perf_counter()
+        self.request = REQUEST.get()
         # arrays can be stacked when they differ in their number of rows alone
         self.kind = [array.shape[1:] for array in arrays]
 
@@ -51,12 +53,14 @@ class Batcher:
         max_queue: int = 1024,
         stack: bool = True,
         seconds: float = 0.0,
+        observer: Observer | None = None,
     ) -> None:
         """`max_batch`: rows that requests are stacked up to (a larger request runs alone). `max_queue`: requests that may
         wait. `stack`: False for a model whose answers depend on the other rows: each request runs alone. `seconds`: what a
-        run over one row takes."""
+        run over one row takes. `observer` sees each answered batch."""
         self._model = model
         self._metrics = metrics
+        self._observer = observer
         self._max_batch = max_batch if stack and model.signature.by_rows else 0
         self._max_queue = max_queue
         self._queue: deque[_Item] = deque()
@@ -148,6 +152,9 @@ class Batcher:
             else:
                 item.answer.set_result(answer)
         self._metrics.run_seconds.observe(self._costs.last)
+        if self._observer is not None:
+            answered = zip(batch, answers, strict=True)
+            self._observer.observe([(item.request, item.arrays, got) for item, got in answered if isinstance(got, list)])
         if self._queue:
             loop.call_soon(self._turn, loop)
         else:

@@ -48,17 +48,17 @@ class Endpoints:
         metadata = orjson.dumps(v2.model_metadata(self._name, self._version, self._signature, self._platform))
         ready = orjson.dumps({"name": self._name, "ready": True})
         described = orjson.dumps(document(self._name, self._version, self._signature))
-        infer = Post("v2_infer", self.infer if self._pipeline is None else self.infer_through_application)
+        infer = Post("v2_infer", self.infer if self._pipeline is None else self.infer_through_application, self._name)
         routes: dict[str, Get | Post] = {
-            f"/v1/models/{self._name}": Get("v1_model", lambda: (200, JSON, ready)),
+            f"/v1/models/{self._name}": Get("v1_model", lambda: (200, JSON, ready), self._name),
             "/v1/models": Get("v1_models", lambda: (200, JSON, orjson.dumps({"models": [self._name]}))),
-            f"/v1/models/{self._name}:predict": Post("v1_predict", self.predict_instances),
-            "/predict": Post("predict", self.predict_records),
+            f"/v1/models/{self._name}:predict": Post("v1_predict", self.predict_instances, self._name),
+            "/predict": Post("predict", self.predict_records, self._name),
             "/openapi.json": Get("openapi", lambda: (200, JSON, described)),
         }
         for base in (f"/v2/models/{self._name}", f"/v2/models/{self._name}/versions/{self._version}"):
-            routes[base] = Get("v2_model", lambda: (200, JSON, metadata))
-            routes[f"{base}/ready"] = Get("v2_model_ready", lambda: (200, JSON, ready))
+            routes[base] = Get("v2_model", lambda: (200, JSON, metadata), self._name)
+            routes[f"{base}/ready"] = Get("v2_model_ready", lambda: (200, JSON, ready), self._name)
             routes[f"{base}/infer"] = infer
         return routes
 

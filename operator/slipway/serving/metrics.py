@@ -7,7 +7,7 @@ Only the rendering is the library's.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 LATENCY: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -46,12 +46,12 @@ class Metrics:
     """What the server counts. Used from the event loop's thread only."""
 
     def __init__(self) -> None:
-        self.requests: dict[tuple[str, int], int] = {}
-        """By endpoint and status."""
-        self.errors: dict[tuple[str, str], int] = {}
-        """By endpoint and reason (`reason_of`)."""
-        self.latency: dict[str, Histogram] = {}
-        """Seconds from a request's headers to its answer, by endpoint."""
+        self.requests: dict[tuple[str, str, int], int] = {}
+        """By model, endpoint and status; the model is empty for the server's own endpoints."""
+        self.errors: dict[tuple[str, str, str], int] = {}
+        """By model, endpoint and reason (`reason_of`)."""
+        self.latency: dict[tuple[str, str], Histogram] = {}
+        """Seconds from a request's headers to its answer, by model and endpoint."""
         self.batch_rows = Histogram(ROWS)
         self.queue_seconds = Histogram(WAITING)
         self.run_seconds = Histogram(LATENCY)
@@ -60,17 +60,19 @@ class Metrics:
         self.ready = False
         self.model: tuple[str, str, str, str] | None = None
         """Name, version, digest, format."""
+        self.more: list[Callable[[], Iterable[Any]]] = []
+        """Give further metric families: what monitoring knows of a model."""
 
-    def answered(self, endpoint: str, status: int, seconds: float) -> None:
+    def answered(self, model: str, endpoint: str, status: int, seconds: float) -> None:
         """One request was answered."""
-        key = (endpoint, status)
+        key = (model, endpoint, status)
         self.requests[key] = self.requests.get(key, 0) + 1
         if status >= 400:
-            failed = (endpoint, reason_of(status))
+            failed = (model, endpoint, reason_of(status))
             self.errors[failed] = self.errors.get(failed, 0) + 1
-        histogram = self.latency.get(endpoint)
+        histogram = self.latency.get((model, endpoint))
         if histogram is None:
-            histogram = self.latency[endpoint] = Histogram(LATENCY)
+            histogram = self.latency[model, endpoint] = Histogram(LATENCY)
         histogram.observe(seconds)
 
     def render(self) -> bytes:
@@ -86,17 +88,19 @@ class Metrics:
         """The families, for the client library's registry."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
-        requests = CounterMetricFamily("slipway_requests", "Requests answered.", labels=("endpoint", "status"))
-        for (endpoint, status), count in self.requests.items():
-            requests.add_metric((endpoint, str(status)), count)
-        errors = CounterMetricFamily("slipway_request_errors", "Requests not answered as asked.", labels=("endpoint", "reason"))
-        for (endpoint, reason), count in self.errors.items():
-            errors.add_metric((endpoint, reason), count)
+        labels: tuple[str, ...] = ("model", "endpoint", "status")
+        requests = CounterMetricFamily("slipway_requests", "Requests answered.", labels=labels)
+        for (model, endpoint, status), count in self.requests.items():
+            requests.add_metric((model, endpoint, str(status)), count)
+        labels = ("model", "endpoint", "reason")
+        errors = CounterMetricFamily("slipway_request_errors", "Requests not answered as asked.", labels=labels)
+        for failed, count in self.errors.items():
+            errors.add_metric(failed, count)
         latency = HistogramMetricFamily(
-            "slipway_request_duration_seconds", "From a request's headers to its answer.", labels=("endpoint",)
+            "slipway_request_duration_seconds", "From a request's headers to its answer.", labels=("model", "endpoint")
         )
-        for endpoint, histogram in self.latency.items():
-            latency.add_metric((endpoint,), histogram.cumulative(), histogram.sum)
+        for key, histogram in self.latency.items():
+            latency.add_metric(key, histogram.cumulative(), histogram.sum)
         yield from (requests, errors, latency)
         for name, text, histogram in (
             ("slipway_batch_rows", "Rows in one run of the model.", self.batch_rows),
@@ -114,6 +118,8 @@ class Metrics:
             info = GaugeMetricFamily("slipway_model_info", "The model that is served.", labels=labels)
             info.add_metric(self.model, 1)
             yield info
+        for families in self.more:
+            yield from families()
 
 
 def reason_of(status: int) -> str:

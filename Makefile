@@ -7,7 +7,7 @@ UV_PIN  := uv==0.13.9
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 
 .DEFAULT_GOAL := help
-.PHONY: help down test verify generate up status shell-env bench clean
+.PHONY: help demo down test verify generate up status shell-env bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -19,7 +19,10 @@ $(VENV)/.ready: pyproject.toml uv.lock
 	@$(VENV)/bin/uv sync --frozen --quiet
 	@touch $@
 
-down: $(VENV)/.ready ## Remove everything that `make up` made
+demo: $(VENV)/.ready ## From nothing to a served, watched prediction (CLUSTER=bare, kind or current)
+	@$(RUN) -m local demo --provider $(CLUSTER)
+
+down: $(VENV)/.ready ## Remove everything that `make demo` or `make up` made
 	@$(RUN) -m local down --provider $(CLUSTER) --purge
 
 up: $(VENV)/.ready ## Only the cluster, with S3 and an image registry

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import sys
 import tempfile
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -38,7 +40,7 @@ def upload_data(cluster: Cluster, bucket: str) -> Path:
     """Writes the example's Parquet files, puts them into the bucket, and returns the folder with the local copies."""
     folder = Path(tempfile.gettempdir()) / "slipway-demo-data"
     environment = child_environment(PYTHONPATH=str(ROOT / "operator"), **cluster.info.environment())
-    argv = [sys.executable, str(FOLDER / "prepare_data.py"), "--out", str(folder), "--upload", f"s3://{bucket}/"]
+    argv = [sys.executable, str(FOLDER / "prepare_data.py"), "--out", str(folder), "--upload", f"s3://{bucket}/{NAME}/"]
     run(argv, env=environment)
     return folder
 
@@ -72,7 +74,7 @@ def scikit_learn(data: Path, params: dict[str, Any]) -> Expected:
         given.save_model = keep
         _train_module().main(given)
 
-    with tempfile.TemporaryDirectory() as output:
+    with tempfile.TemporaryDirectory() as output, redirect_stdout(io.StringIO()):
         result = run_locally(main, params=params, inputs={"train": data / "train.parquet"}, output=output)
     held_out = pd.read_parquet(data / "heldout.parquet")
     features = held_out.drop(columns=["target"])

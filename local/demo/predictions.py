@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 
 from local.demo.kubectl import Cluster
-from local.errors import LocalError
+from local.errors import LocalError, WaitTimeout
 
 PAUSE_SECONDS = 0.01
 
@@ -48,6 +48,20 @@ def infer(client: httpx.Client, url: str, model: str, rows: list[list[float]]) -
     answer = client.post(f"{url}/v2/models/{model}/infer", content=json.dumps(body))
     answer.raise_for_status()
     return {output["name"]: output["data"] for output in answer.json()["outputs"]}
+
+
+def first_answer(url: str, model: str, *, seconds: float = 30.0) -> None:
+    """Waits until a new Service answers: pods are ready a moment before every node's proxy has heard of them. Raises
+    WaitTimeout."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            httpx.get(f"{url}/v2/models/{model}/ready", timeout=10).raise_for_status()
+            return
+        except httpx.HTTPError as error:
+            if time.monotonic() > deadline:
+                raise WaitTimeout(f"{url} does not answer after {seconds:.0f} s: {error}") from error
+        time.sleep(0.05)
 
 
 @dataclass

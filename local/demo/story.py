@@ -13,7 +13,7 @@ import httpx
 from local.demo import example
 from local.demo.install import install_chart, push_images
 from local.demo.kubectl import Cluster, Object, is_ready
-from local.demo.predictions import Traffic, infer, service_url
+from local.demo.predictions import Traffic, first_answer, infer, service_url
 from local.demo.summary import Facts, render
 from local.errors import LocalError
 from local.info import Provider
@@ -80,7 +80,7 @@ class Story:
             self._wait(cluster, "appbuild", app, "built and pushed")
         self._wait(cluster, "modeldeployment", example.NAME, "serving")
         with service_url(cluster, example.NAME, NAMESPACE) as url:
-            httpx.get(f"{url}/v2/health/ready", timeout=10).raise_for_status()
+            first_answer(url, example.NAME)
         self.facts.first_answer_seconds = time.monotonic() - began
 
     def _wait(self, cluster: Cluster, kind: str, name: str, what: str) -> Object:

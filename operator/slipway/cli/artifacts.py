@@ -20,14 +20,14 @@ FetchOption = Annotated[
         "--fetch",
         metavar="DIR",
         file_okay=False,
-        help="Download all of them to DIR/model, DIR/reports and DIR/logs, and the record to DIR/version.json.",
+        help="Download all of them to DIR/model, DIR/reports, DIR/logs and DIR/attestations, and the record to DIR/version.json.",
     ),
 ]
 
 
 @with_session
 def artifacts(session: Session, ref: RefArgument, fetch: FetchOption = None, form: DocumentOption = Document.TABLE) -> None:
-    """List the artifacts of a version by digest: model files, reports, logs. With --fetch, download them, checked."""
+    """List the artifacts of a version by digest: model files, reports, logs, attestations. With --fetch, download them, checked."""
     record = session.registry.resolve(session.ref(ref))
     groups = grouped(record)
     if fetch is not None:
@@ -49,7 +49,7 @@ def artifacts(session: Session, ref: RefArgument, fetch: FetchOption = None, for
 
 def grouped(record: VersionRecord) -> dict[str, tuple[FileEntry, ...]]:
     """The version's files by the folder that they are fetched to."""
-    return {"model": record.files, "reports": record.reports, "logs": record.logs}
+    return {"model": record.files, "reports": record.reports, "logs": record.logs, "attestations": record.attestations}
 
 
 def _fetch(session: Session, record: VersionRecord, groups: dict[str, tuple[FileEntry, ...]], into: Path) -> None:

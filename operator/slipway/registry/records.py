@@ -168,12 +168,18 @@ class VersionDraft(Document):
     source: SourceRecord | None = None
     reports: tuple[FileEntry, ...] = ()
     logs: tuple[FileEntry, ...] = ()
+    attestations: tuple[FileEntry, ...] = ()
+    """Statements about the version: provenance, bill of materials, signature (`slipway.provenance`)."""
     attempt: int = 1
     started_at: datetime | None = None
     finished_at: datetime | None = None
     timings: dict[str, float] = Field(default_factory=dict)
     builder: str = "slipway"
     tags: dict[str, str] = Field(default_factory=dict)
+
+    def every_file(self) -> tuple[FileEntry, ...]:
+        """All that the version refers to by digest: what has to be there with it, and is kept for it."""
+        return (*self.files, *self.reports, *self.logs, *self.attestations)
 
 
 class VersionRecord(VersionDraft):

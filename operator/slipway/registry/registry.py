@@ -23,7 +23,7 @@ from slipway.registry.errors import (
     closest,
 )
 from slipway.registry.names import LATEST, ModelName, ModelRef, check_digest, check_path, check_version
-from slipway.registry.records import AliasMove, AttemptResult, Document, FileEntry, Pin, VersionDraft, VersionRecord
+from slipway.registry.records import AliasMove, AttemptResult, Document, Pin, VersionDraft, VersionRecord
 from slipway.registry.sequence import create
 from slipway.registry.versions import Versions
 from slipway.storage import S3Options, open_store
@@ -259,7 +259,7 @@ class Registry:
         return names
 
     def _check_blobs(self, model: ModelName, draft: VersionDraft) -> None:
-        files: list[FileEntry] = [*draft.files, *draft.reports, *draft.logs]
+        files = draft.every_file()
         missing = self.blobs.missing(files)
         if missing:
             paths = sorted(entry.path for entry in files if entry.digest in missing)

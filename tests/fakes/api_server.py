@@ -163,8 +163,10 @@ class FakeApiServer:
         manager: str = "kubectl-edit",
         subresource: str = "",
     ) -> Object:
-        """Reads, changes and replaces; with `subresource` ``status`` only that part counts, without it all but that."""
-        entry = self.objects.entries[kind, namespace, name]
+        """Reads, changes and replaces; with `subresource` ``status`` only that part counts, without it all but that.
+        Raises AssertionError when there is no such object: then somebody should have made it."""
+        entry = self.objects.entries.get((kind, namespace, name))
+        assert entry is not None, f"there is no {kind} {namespace}/{name} to edit"
         new = ssa.clone(entry.object)
         change(new)
         if subresource:

@@ -32,8 +32,6 @@ from slipway.storage.port import (
 _PRIVATE = ".slipway-store"
 """Folder for half-written files and the lock; no key begins with it."""
 _CHUNK = 1 << 20
-_RETRIES = 50
-"""Tries to write below a folder that others keep removing because it is empty."""
 
 
 class FileStore:
@@ -73,7 +71,7 @@ class FileStore:
 
     def put_if_absent(self, key: str, data: bytes, *, content_type: str = "application/json") -> ObjectInfo:
         """As the port says."""
-        with self._errors(key), self._temporary(key, data) as source:
+        with self._errors(key), self._temporary(key, data) as source, self._locked(shared=True):
             try:
                 return self._place(key, source, replace=False)
             except FileExistsError as error:
@@ -173,29 +171,26 @@ class FileStore:
             path.unlink(missing_ok=True)
 
     def _place(self, key: str, source: Path, *, replace: bool) -> ObjectInfo:
+        """Under the lock, so that no delete removes the folder, empty for the moment, that this is about to write to."""
         target = self._path(key)
-        for _ in range(_RETRIES):
-            try:
-                target.parent.mkdir(parents=True, exist_ok=True)
-            except FileExistsError as error:
-                raise NotADirectoryError(str(error)) from error
-            try:
-                stat = source.stat()
-                if replace:
-                    source.replace(target)
-                else:
-                    os.link(source, target)
-                return _info(key, stat)
-            except FileNotFoundError:
-                continue  # a delete has just removed the empty folder
-        raise Unavailable(f"{self.uri}/{key}: its folder keeps being removed")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:
+            raise NotADirectoryError(str(error)) from error
+        stat = source.stat()
+        if replace:
+            source.replace(target)
+        else:
+            os.link(source, target)
+        return _info(key, stat)
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Keeps other writers out between the comparison of an etag and the write that relies on it."""
+    def _locked(self, *, shared: bool = False) -> Iterator[None]:
+        """Keeps other writers out between the comparison of an etag and the write that relies on it. Writers that only
+        add (`shared`) do not wait for each other, only for those that replace or delete."""
         self._private.mkdir(parents=True, exist_ok=True)
         with (self._private / "lock").open("ab") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            fcntl.flock(lock, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
             yield
 
     @contextmanager

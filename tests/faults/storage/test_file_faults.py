@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -44,16 +45,22 @@ def test_processes_that_race_share_the_keys_among_them(tmp_path: Path) -> None:
 
 
 def test_writing_beside_deleting_loses_nothing(tmp_path: Path) -> None:
-    """A delete removes folders that become empty, possibly under the hands of a writer."""
+    """A delete removes folders that become empty, possibly under the hands of a writer, at any depth."""
     store, done = FileStore(tmp_path), threading.Event()
+    problems: list[Exception] = []
 
-    def churn() -> None:
-        while not done.is_set():
-            store.put("a/b/c/other", b"")
-            store.delete("a/b/c/other")
+    def churn(key: str, write: Callable[[str, bytes], object]) -> None:
+        try:
+            while not done.is_set():
+                write(key, b"")
+                store.delete(key)
+        except Exception as error:
+            problems.append(error)
 
-    thread = threading.Thread(target=churn)
-    thread.start()
+    writes = {"a/b/c/x": store.put, "a/b/y": store.put_if_absent, "a/b/c/d/e/z": store.put_if_absent}
+    threads = [threading.Thread(target=churn, args=pair) for pair in writes.items()]
+    for thread in threads:
+        thread.start()
     try:
         for number in range(200):
             store.put_if_absent(f"a/b/c/{number % 7}", b"x")
@@ -61,7 +68,9 @@ def test_writing_beside_deleting_loses_nothing(tmp_path: Path) -> None:
             store.delete(f"a/b/c/{number % 7}")
     finally:
         done.set()
-        thread.join()
+        for thread in threads:
+            thread.join()
+    assert problems == []
 
 
 def test_half_written_files_are_never_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

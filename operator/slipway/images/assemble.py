@@ -185,9 +185,14 @@ def push(
     if client.find(pinned, action="pull,push") != image.digest:
         _push_blobs(client, image, pinned, count, progress)
         client.put_manifest(pinned, image.manifest_json, oci.MANIFEST, tally=count)
-    for tag in tags:
-        client.put_manifest(to.bare.with_tag(tag), image.manifest_json, oci.MANIFEST, tally=count)
+    tag(client, image, to, tags, tally=count)
     return pinned
+
+
+def tag(client: RegistryClient, image: Image, to: Reference, tags: Sequence[str], *, tally: Tally | None = None) -> None:
+    """Makes `tags` of the repository `to` name an image that is in it. Raises RegistryError."""
+    for name in tags:
+        client.put_manifest(to.bare.with_tag(name), image.manifest_json, oci.MANIFEST, tally=tally)
 
 
 def _push_blobs(client: RegistryClient, image: Image, to: Reference, tally: Tally, progress: Progress | None) -> None:

@@ -47,6 +47,8 @@ REQUEST_INVALID = "RequestInvalid"
 BUILD_FAILED = "BuildFailed"
 """A fault that none of the others describes; its message holds what was raised."""
 DEADLINE_EXCEEDED = "DeadlineExceeded"
+SECRET_MISSING = "SecretMissing"  # noqa: S105  a reason
+"""``output.credentialsSecret`` is not there, or holds no docker configuration."""
 POD_FAILED = "PodFailed"
 """From the pod itself: it was told to end before its deadline, by a drain or an eviction."""
 # Reasons that only the operator gives, from what it sees of the Job.
@@ -69,6 +71,7 @@ FAILURES = frozenset(
         REGISTRY_UNAVAILABLE,
         REGISTRY_DENIED,
         REGISTRY_FULL,
+        SECRET_MISSING,
         STORE_UNAVAILABLE,
         STORE_DENIED,
         REQUEST_INVALID,
@@ -84,6 +87,7 @@ RETRYABLE = frozenset(
         INDEX_UNAVAILABLE,
         REGISTRY_UNAVAILABLE,
         REGISTRY_FULL,
+        SECRET_MISSING,
         STORE_UNAVAILABLE,
         BUILD_FAILED,
         OUT_OF_MEMORY,
@@ -98,6 +102,10 @@ REQUIREMENTS_DIR = "/slipway/requirements"
 """Where the packages that the user asked for are in the image."""
 ENTRYPOINT_ENV = "SLIPWAY_ENTRYPOINT"
 """Set in the image to the request's entrypoint, when it has one."""
+PACKAGES_LABEL = "dev.slipway.packages"
+"""On an image: ``name==version`` of all its Python packages, divided by spaces. App builds resolve against them."""
+GLIBC_LABEL = "dev.slipway.glibc"
+"""On an image: the version of its C library, which decides which wheels run."""
 
 Platform = Annotated[str, Field(pattern=r"^linux/(amd64|arm64)$")]
 
@@ -105,8 +113,8 @@ Platform = Annotated[str, Field(pattern=r"^linux/(amd64|arm64)$")]
 class AppBuildRequest(Document):
     """All that the pod of an AppBuild needs to know.
 
-    Package indexes are not in it: the resolver reads ``UV_INDEX_URL``, ``UV_EXTRA_INDEX_URL``, ``UV_FIND_LINKS`` and
-    the like from the pod's environment, which can hold credentials.
+    Package indexes are not in it: the resolver reads ``UV_DEFAULT_INDEX``, ``UV_INDEX`` and the like from the pod's
+    environment, which can hold credentials.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -125,13 +133,16 @@ class AppBuildRequest(Document):
     """``host[:port]/repository`` to push to."""
     tags: tuple[str, ...] = ()
     """Moved to the new image last of all."""
-    platform: Platform = "linux/amd64"
+    platform: Platform | None = None
+    """None: that of the pod itself."""
     allow_sdists: bool = False
     """Let packages without a wheel be built in the pod, which runs their code."""
     insecure_registries: tuple[str, ...] = ()
     """``host:port`` of registries that are reached by plain http. Loopback always is."""
     deadline_seconds: float | None = Field(default=None, gt=0)
     """Seconds after which the pod gives up by itself and says so; the Job's own deadline should be a little later."""
+    credentials_secret: str | None = None
+    """Name of the Secret that ``DOCKER_CONFIG`` was mounted from, for messages."""
     refresh: bool = False
     """Resolve the requirements anew, although a resolution for the same lines is recorded."""
 

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from slipway.images import assemble, base, bytecode, entries, uv, wheels
 from slipway.images.assemble import Image, Part
 from slipway.images.cache import Found, LayerCache, key_of
+from slipway.images.contract import GLIBC_LABEL, PACKAGES_LABEL
 from slipway.images.entries import Entry
 from slipway.images.errors import ImageError
 from slipway.images.interpreter import running, wheel_platform
@@ -22,9 +23,6 @@ from slipway.images.reference import Reference
 
 FORMAT = 1
 """Raised when this module makes other layers of the same inputs."""
-PACKAGES_LABEL = "dev.slipway.packages"
-"""On an image: ``name==version`` of all its Python packages, divided by spaces. App builds resolve against them."""
-GLIBC_LABEL = "dev.slipway.glibc"
 TITLE = "org.opencontainers.image.title"
 Say = Callable[[str], None]
 

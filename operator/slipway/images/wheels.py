@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from email.parser import HeaderParser
 from pathlib import Path, PurePosixPath
@@ -46,6 +47,22 @@ def installed(target: Path) -> tuple[Package, ...]:
         headers = HeaderParser().parsestr(metadata.read_text("utf-8", "replace"), headersonly=True)
         found.append(Package(normalised(str(headers["Name"])), str(headers["Version"])))
     return tuple(sorted(found))
+
+
+def write_stubs(packages: Iterable[str], folder: Path) -> None:
+    """Wheels without content for ``name==version`` each, so that a resolver takes packages that are in a base image for
+    granted without an index."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for line in packages:
+        package = locked(line)
+        if package is None:
+            continue
+        stem = f"{package.name.replace('-', '_')}-{package.version}"
+        with zipfile.ZipFile(folder / f"{stem}-py3-none-any.whl", "w") as archive:
+            info = f"{stem}.dist-info"
+            archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {package.name}\nVersion: {package.version}\n")
+            archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+            archive.writestr(f"{info}/RECORD", "")
 
 
 def tidy(target: Path) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -42,6 +43,7 @@ __all__ = [
     "Stored",
     "Stores",
     "Unavailable",
+    "lazily",
     "open_store",
     "open_stores",
 ]
@@ -102,3 +104,15 @@ def open_stores(options: S3Options | None = None) -> Stores:
     from slipway.storage.s3 import S3Connection
 
     return S3Connection(options or S3Options()).bucket
+
+
+def lazily(make: Callable[[], Stores]) -> Stores:
+    """Buckets of what `make` gives, called when the first is asked for: most sources need none."""
+    made: list[Stores] = []
+
+    def bucket(name: str) -> ObjectStore:
+        if not made:
+            made.append(make())
+        return made[0](name)
+
+    return bucket

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -18,13 +17,13 @@ from slipway.registry.records import AttemptResult
 from slipway.settings import environment
 from slipway.storage import StorageError, open_stores
 from slipway.training import attempt
+from slipway.training.contract import parse_attempt
 from slipway.training.failures import failure_of, without_secrets
 from slipway.training.layout import ROOT, Workspace
 from slipway.training.log import LogFile, standard_output
 from slipway.training.process import Stop, hide_own_environment
 
 _LOGS = {"run": "train.log", "fetch": "fetch.log", "collect": "collect.log"}
-_ATTEMPT = re.compile(r"(?:sha256:)?([0-9a-f]{64})/([1-9][0-9]{0,5})")
 
 
 def main(arguments: Sequence[str], variables: Mapping[str, str]) -> int:
@@ -36,12 +35,12 @@ def main(arguments: Sequence[str], variables: Mapping[str, str]) -> int:
         "--termination-log", type=Path, default=Path("/dev/termination-log"), help="where Kubernetes reads the last words"
     )
     options = parser.parse_args(arguments)
-    named = _ATTEMPT.fullmatch(variables.get("SLIPWAY_ATTEMPT", ""))
+    named = parse_attempt(variables.get("SLIPWAY_ATTEMPT", ""))
     if named is None:
         parser.error("SLIPWAY_ATTEMPT must be <build id: 64 hex digits>/<attempt number>")
     uri = variables.get("SLIPWAY_REGISTRY", "")
     try:
-        pod = _pod(options.phase, options.root, uri, f"sha256:{named[1]}", int(named[2]), variables)
+        pod = _pod(options.phase, options.root, uri, *named, variables)
     except (StorageError, OSError) as error:
         parser.error(f"SLIPWAY_REGISTRY={uri!r}: {error}" if isinstance(error, StorageError) else str(error))
     pod.stop.on_signals()

@@ -12,12 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Thread
 from typing import Any, TypeVar
 
 from slipway.registry.records import AttemptResult, Document, Environment, FileEntry, InputRecord, SourceRecord
 from slipway.registry.registry import Registry, attempt_prefix
-from slipway.storage.port import Stores
+from slipway.storage import Stores, lazily
 from slipway.training import cgroup, contract
 from slipway.training.collect import Extras, LocalFile, Results, read_extras, read_model, store
 from slipway.training.contract import BuildRequest
@@ -27,7 +26,7 @@ from slipway.training.failures import Failure, failure_of, patiently, without_se
 from slipway.training.layout import ChildInput, ChildTask, Workspace
 from slipway.training.log import LogFile, every, size_text
 from slipway.training.params import Params
-from slipway.training.process import GRACE_SECONDS, Ended, Stop, run_child
+from slipway.training.process import GRACE_SECONDS, Ended, Stop, Stopped, run_child, until_stopped
 
 T = TypeVar("T")
 FETCH_PATIENCE = 60.0
@@ -45,10 +44,6 @@ class Fetched(Document):
     seconds: float
     source: SourceRecord
     inputs: tuple[InputRecord, ...] = ()
-
-
-class Stopped(Exception):
-    """The run is to end early, before there is anything to keep."""
 
 
 @dataclass
@@ -178,7 +173,7 @@ def _fetch(pod: Pod, request: BuildRequest, draft: Draft, began: float) -> None:
     space = pod.workspace
     space.make()
     started = time.monotonic()
-    stores = _lazy(pod.stores)
+    stores = lazily(pod.stores)
 
     def source() -> SourceRecord:
         return fetch_source(request.source, space.source, stores, pod.registry.blobs)
@@ -196,7 +191,7 @@ def _fetch(pod: Pod, request: BuildRequest, draft: Draft, began: float) -> None:
             rows = "" if record.rows is None else f", {record.rows} rows"
             pod.tell(f"input {record.name}: {record.uri} fetched ({size_text(record.size)}{rows})")
 
-    _until_stopped(both, pod.stop, _remaining(request, began))
+    until_stopped(both, pod.stop, _remaining(request, began))
     space.params.write_bytes(_json(draft.params))
     draft.timings["fetch"] = round(time.monotonic() - started, 3)
 
@@ -310,42 +305,6 @@ def _remaining(request: BuildRequest, began: float) -> float | None:
     if request.deadline_seconds is None:
         return None
     return max(0.0, request.deadline_seconds - (time.monotonic() - began))
-
-
-def _until_stopped(call: Callable[[], None], stop: Stop, seconds: float | None) -> None:
-    """`call` in a thread that is left behind when the pod is told to end or the deadline passes. Raises what `call`
-    raises; Stopped with the reason."""
-    errors: list[BaseException] = []
-
-    def body() -> None:
-        try:
-            call()
-        except BaseException as error:  # handed over to the caller's thread
-            errors.append(error)
-
-    thread = Thread(target=body, daemon=True)
-    thread.start()
-    end = None if seconds is None else time.monotonic() + seconds
-    while thread.is_alive():
-        thread.join(0.1)
-        if stop:
-            raise Stopped(contract.POD_FAILED)
-        if end is not None and time.monotonic() > end and thread.is_alive():
-            raise Stopped(contract.DEADLINE_EXCEEDED)
-    for error in errors:
-        raise error
-
-
-def _lazy(make: Callable[[], Stores]) -> Stores:
-    """The stores of other buckets, made when the first is asked for: most sources need none."""
-    made: list[Stores] = []
-
-    def bucket(name: str) -> Any:
-        if not made:
-            made.append(make())
-        return made[0](name)
-
-    return bucket
 
 
 def _fetched_key(pod: Pod) -> str:

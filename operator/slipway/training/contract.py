@@ -7,6 +7,8 @@ environment variable.
 
 from __future__ import annotations
 
+import re
+
 from pydantic import Field
 
 from slipway.registry.records import Digest, Document, Scalar
@@ -58,6 +60,12 @@ class BuildRequest(Document):
     """Types that skops may load, by the operator's policy."""
     deadline_seconds: int | None = Field(default=None, ge=1)
     """The pod ends the training itself after so many seconds, and says so; the Job's own deadline is only a backstop."""
+
+
+def parse_attempt(text: str) -> tuple[str, int] | None:
+    """Build identity and number that ``SLIPWAY_ATTEMPT`` names, as ``<64 hex>/<n>``; None for anything else."""
+    named = re.fullmatch(r"(?:sha256:)?([0-9a-f]{64})/([1-9][0-9]{0,5})", text)
+    return (f"sha256:{named[1]}", int(named[2])) if named else None
 
 
 def attempt_prefix(build_id: str, attempt: int) -> str:

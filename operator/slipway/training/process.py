@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +53,34 @@ class Stop:
         """SIGTERM and SIGINT set it, instead of ending this process."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.set())
+
+
+class Stopped(Exception):
+    """Work was given up before it had ended; its argument is the reason, a constant of the contract."""
+
+
+def until_stopped(call: Callable[[], None], stop: Stop, seconds: float | None) -> None:
+    """`call` in a thread that is left behind when the pod is told to end or `seconds` have passed. Raises what `call`
+    raises; Stopped."""
+    errors: list[BaseException] = []
+
+    def body() -> None:
+        try:
+            call()
+        except BaseException as error:  # handed over to the caller's thread
+            errors.append(error)
+
+    thread = Thread(target=body, daemon=True)
+    thread.start()
+    end = None if seconds is None else time.monotonic() + seconds
+    while thread.is_alive():
+        thread.join(0.1)
+        if stop:
+            raise Stopped(contract.POD_FAILED)
+        if end is not None and time.monotonic() > end and thread.is_alive():
+            raise Stopped(contract.DEADLINE_EXCEEDED)
+    for error in errors:
+        raise error
 
 
 def child_environment(base: Mapping[str, str], workspace: Workspace, *, cpus: int | None) -> dict[str, str]:

@@ -6,10 +6,12 @@ import base64
 import contextlib
 import http.client
 import http.server
+import io
 import json
 import shutil
 import socket
 import subprocess
+import tarfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+
+from slipway.images.reference import Reference
+from slipway.images.registry_client import RegistryClient
 
 _PIECE = 64 << 10
 
@@ -250,3 +255,10 @@ class _TokenHandler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+
+def layer_files(client: RegistryClient, where: Reference, digest: str) -> dict[str, bytes]:
+    """The regular files of a layer, by their path."""
+    data = client.blob(where, digest, limit=64 << 20)
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        return {member.name: tar.extractfile(member).read() for member in tar if member.isfile()}  # type: ignore[union-attr]

@@ -9,6 +9,8 @@ from slipway.controllers.shared.pods import TMP, container, env, pod_spec, store
 from slipway.kube.port import Object
 
 KEPT_SECONDS = 86400
+BACKSTOP_SECONDS = 60
+"""The pod ends itself at its deadline and says so; Kubernetes ends it this much later if it cannot."""
 DOCKER = "/slipway/docker"
 RUNNER = ["python", "-m", "slipway.images"]
 
@@ -24,10 +26,12 @@ def job_manifest(observed: Observed, number: int) -> Object:
     if secret:
         mounts.append({"name": "docker", "mountPath": DOCKER})
         items = [{"key": ".dockerconfigjson", "path": "config.json"}]
-        volumes.append({"name": "docker", "secret": {"secretName": secret, "items": items}})
+        # Optional: without it the pod would wait for ever; so it starts, and says what is missing.
+        volumes.append({"name": "docker", "secret": {"secretName": secret, "items": items, "optional": True}})
     own = env(
         {
             "SLIPWAY_ATTEMPT": f"{observed.identity.removeprefix('sha256:')}/{number}",
+            "DOCKER_CONFIG": DOCKER if secret else "",
             "UV_DEFAULT_INDEX": installation.package_index_url,
         }
     )
@@ -46,7 +50,7 @@ def job_manifest(observed: Observed, number: int) -> Object:
         "metadata": metadata(build, job_name(observed, number), child_labels),
         "spec": {
             "backoffLimit": 0,
-            "activeDeadlineSeconds": build.spec.deadline_seconds,
+            "activeDeadlineSeconds": build.spec.deadline_seconds + BACKSTOP_SECONDS,
             "ttlSecondsAfterFinished": KEPT_SECONDS,
             "template": {
                 "metadata": {"labels": child_labels},

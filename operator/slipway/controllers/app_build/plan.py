@@ -104,6 +104,11 @@ def conclusion(observed: Observed, attempt: Attempt[AppBuildResult], step: Faile
     return StoreLog(observed.build.metadata.namespace, pod["metadata"]["name"] if pod else "", BUILD_CONTAINER, result)
 
 
+def build_tag(identity: str) -> str:
+    """A tag of its own for each build: registries throw images away that no tag names."""
+    return f"build-{identity.removeprefix('sha256:')[:12]}"
+
+
 def build_request(observed: Observed, number: int) -> AppBuildRequest:
     """What attempt `number` is asked: the same as the attempts before it, or what was pinned now."""
     build = observed.build
@@ -119,6 +124,9 @@ def build_request(observed: Observed, number: int) -> AppBuildRequest:
         base=observed.base,
         requirements=build.spec.requirements,
         repository=build.spec.output.repository,
+        credentials_secret=build.spec.output.credentials_secret or None,
         insecure_registries=observed.installation.insecure_registries,
+        tags=(build_tag(observed.identity),),
+        deadline_seconds=build.spec.deadline_seconds,
         refresh=observed.token is not None,
     )

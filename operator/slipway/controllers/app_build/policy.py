@@ -55,9 +55,7 @@ def is_settled(build: AppBuild, token: str | None, *, source_changed: bool) -> b
 
 
 CONDITION_OF = {
-    contract.INDEX_UNAVAILABLE: conditions.REQUIREMENTS_UNSATISFIABLE,
     contract.OUTPUT_INVALID: conditions.INVALID_SPEC,
-    contract.REGISTRY_FULL: conditions.REGISTRY_DENIED,
     contract.REQUEST_INVALID: conditions.BUILD_FAILED,
 }
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from slipway.serving import log
 from slipway.serving.endpoints import Identity
 from slipway.serving.errors import ExitCode, StartError, first_line
 from slipway.serving.formats import Known, Model, format_of, open_model
@@ -16,6 +17,7 @@ from slipway.serving.settings import Options
 
 if TYPE_CHECKING:
     from slipway.registry.records import FileEntry, VersionRecord
+    from slipway.training.reference import Reference
 
 LOCAL = "local"
 """The version of a model that comes from no registry."""
@@ -34,6 +36,19 @@ class Located:
     signature: Any = None
     """A `slipway.registry.records.Signature`, or None."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def reference(self) -> Reference | None:
+        """What training saw; None when the version does not say, or cannot be understood: it is served all the same."""
+        from slipway.training.reference import FILE, read_reference
+
+        path = self.path.with_name(FILE)
+        if not path.is_file():
+            return None
+        try:
+            return read_reference(path.read_bytes())
+        except (OSError, ValueError) as error:
+            log.line("no drift is told: the version's reference cannot be read", level="warning", path=path, reason=str(error))
+            return None
 
 
 def locate(options: Options) -> Located:

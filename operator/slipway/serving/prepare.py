@@ -12,6 +12,8 @@ from slipway.serving.batching import Batcher
 from slipway.serving.endpoints import Endpoints
 from slipway.serving.load import Located, load, locate
 from slipway.serving.metrics import Metrics
+from slipway.serving.monitoring.expose import families, monitoring_routes
+from slipway.serving.monitoring.monitor import Monitor
 from slipway.serving.pipeline import Pipeline
 from slipway.serving.service import Context, Handle, Service, load_service
 from slipway.serving.settings import Options
@@ -31,14 +33,17 @@ def prepare(options: Options, metrics: Metrics) -> Prepared:
     located = locate(options)
     model = load(located, options)
     warm = warm_up(model)
+    identity = located.identity
+    monitor = Monitor(model.signature, located.reference())
     batcher = Batcher(
-        model, metrics, max_batch=options.max_batch, max_queue=options.max_queue, stack=warm.stackable, seconds=warm.seconds
-    )
+        model, metrics, max_batch=options.max_batch, max_queue=options.max_queue, stack=warm.stackable, seconds=warm.seconds,
+        observer=monitor,
+    )  # fmt: skip
+    metrics.more.append(lambda: families(monitor, identity.name, identity.version))
     if not warm.stackable:
         log.line("requests are not stacked", level="warning", reason=warm.why)
     service = _service(located, model, options)
     pipeline = Pipeline(service, model.signature, batcher, options.max_rows) if service is not None else None
-    identity = located.identity
     metrics.model = (identity.name, identity.version, identity.digest, located.format)
     metrics.waiting = lambda: batcher.waiting
     endpoints = Endpoints(identity, model, batcher, options.max_rows, pipeline)
@@ -49,7 +54,7 @@ def prepare(options: Options, metrics: Metrics) -> Prepared:
         "format": located.format,
         "application": options.entrypoint or None,
     }
-    return Prepared(endpoints.routes(), description)
+    return Prepared({**endpoints.routes(), **monitoring_routes(monitor, identity.name, identity.version)}, description)
 
 
 def _service(located: Located, model: Any, options: Options) -> Service | None:

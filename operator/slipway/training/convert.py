@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from slipway.training.compare import Answers, answers, compare
 from slipway.training.errors import ConversionFailed, FormatRefused
 from slipway.training.features import INPUT, Features, example_of, read_features, specs
 from slipway.training.formats import ONNX, SKOPS
+from slipway.training.reference import REFERENCE_ROWS, Reference, build_reference
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class Converted:
     format: str
     signature: Signature | None
     record: dict[str, Any]
+    reference: Reference | None = None
+    """What the model server holds its traffic against; None when no rows were given."""
 
 
 def convert(estimator: Any, X: Any, folder: Path, name: str, trusted: tuple[str, ...]) -> Converted:  # noqa: N803
@@ -34,15 +37,29 @@ def convert(estimator: Any, X: Any, folder: Path, name: str, trusted: tuple[str,
     check_estimator(estimator)
     features, why_not = _features(X)
     expected = _expected(estimator, features) if features else None
+    converted = _convert(estimator, features, expected, folder / name, why_not, trusted)
+    if converted.signature is None or expected is None:
+        return converted
+    return replace(converted, reference=_reference(converted.signature, X, expected))
+
+
+def _convert(
+    estimator: Any,
+    features: Features | None,
+    expected: Answers | None,
+    path: Path,
+    why_not: str,
+    trusted: tuple[str, ...],
+) -> Converted:
     if features and expected:
         tried = [features.problem] if features.problem else []
         for feed in () if features.problem else features.feeds():
             try:
-                return _to_onnx(estimator, features, feed, expected, folder / f"{name}.onnx")
+                return _to_onnx(estimator, features, feed, expected, path.with_name(f"{path.name}.onnx"))
             except (ConversionFailed, FormatRefused) as error:
                 tried.append(f"with {'/'.join(sorted({spec.datatype for spec in specs(feed)}))} inputs {error}")
         why_not = "; ".join(dict.fromkeys(tried))
-    return _to_skops(estimator, features, expected, folder / f"{name}.skops", why_not, trusted)
+    return _to_skops(estimator, features, expected, path.with_name(f"{path.name}.skops"), why_not, trusted)
 
 
 def check_estimator(estimator: Any) -> None:
@@ -63,6 +80,11 @@ def check_estimator(estimator: Any) -> None:
         check_is_fitted(estimator)
     except NotFittedError as error:
         raise ConversionFailed(f"{type(estimator).__name__} is not fitted: call fit() before save_model()") from error
+
+
+def _reference(signature: Signature, X: Any, expected: Answers) -> Reference:  # noqa: N803
+    rows = read_features(X, REFERENCE_ROWS)
+    return build_reference(signature, rows.every(), expected.outputs, expected.labels)
 
 
 def _features(X: Any) -> tuple[Features | None, str]:  # noqa: N803

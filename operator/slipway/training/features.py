@@ -67,22 +67,26 @@ class Features:
             return {INPUT: self.text.reshape(-1, 1)}
         return _by_column(self.by_column or {}, np.float64, np.int64)
 
+    def every(self) -> Feed:
+        """The rows without loss under every name that an input may have: as one matrix and by column."""
+        return self.exact() | dict(self.numbers_by_column or {})
+
 
 def _by_column(columns: dict[str, NDArray[Any]], floats: type, ints: type) -> Feed:
     kinds = {"f": floats, "i": ints, "O": object}
     return {name: array.astype(kinds[array.dtype.kind]).reshape(-1, 1) for name, array in columns.items()}
 
 
-def read_features(X: Any) -> Features:  # noqa: N803
-    """The sample of `X`: a DataFrame, a 2-D array or sparse matrix of numbers, or a sequence of texts. Raises
-    ValueError, with words for a person, for anything else."""
+def read_features(X: Any, most: int = SAMPLE_ROWS) -> Features:  # noqa: N803
+    """A sample of at most `most` rows of `X`: a DataFrame, a 2-D array or sparse matrix of numbers, or a sequence of
+    texts. Raises ValueError, with words for a person, for anything else."""
     if hasattr(X, "columns") and hasattr(X, "iloc"):
-        return _from_frame(X)
+        return _from_frame(X, most)
     if hasattr(X, "toarray"):
-        return _from_array(X.tocsr())
+        return _from_array(X.tocsr(), most)
     if hasattr(X, "to_numpy") and not isinstance(X, np.ndarray):
         X = X.to_numpy()  # noqa: N806
-    return _from_array(X if isinstance(X, np.ndarray) else _as_array(X))
+    return _from_array(X if isinstance(X, np.ndarray) else _as_array(X), most)
 
 
 def datatype(array: NDArray[Any]) -> str:
@@ -116,16 +120,16 @@ def _as_array(X: Any) -> NDArray[Any]:  # noqa: N803
         raise ValueError(f"X is no table: {error}") from error
 
 
-def _chosen(rows: int) -> NDArray[np.intp]:
+def _chosen(rows: int, most: int) -> NDArray[np.intp]:
     if rows == 0:
         raise ValueError("X has no rows")
-    return np.unique(np.linspace(0, rows - 1, min(rows, SAMPLE_ROWS)).astype(np.intp))
+    return np.unique(np.linspace(0, rows - 1, min(rows, most)).astype(np.intp))
 
 
-def _from_array(X: Any) -> Features:  # noqa: N803
+def _from_array(X: Any, most: int) -> Features:  # noqa: N803
     if X.ndim not in (1, 2):
         raise ValueError(f"X has {X.ndim} dimensions; rows and features are 2")
-    chosen = _chosen(X.shape[0])
+    chosen = _chosen(X.shape[0], most)
     original = X[chosen]
     dense = original.toarray() if hasattr(original, "toarray") else original
     if dense.dtype.kind in "fiub" and dense.ndim == 2:
@@ -141,14 +145,14 @@ def _from_array(X: Any) -> Features:  # noqa: N803
     raise ValueError(f"X is a {dense.ndim}-D array of {kind}: give rows of numbers, a DataFrame, or a list of texts")
 
 
-def _from_frame(X: Any) -> Features:  # noqa: N803
+def _from_frame(X: Any, most: int) -> Features:  # noqa: N803
     names = tuple(str(column) for column in X.columns)
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(f"X has more than one column {twice[0]!r}")
     if not names:
         raise ValueError("X has no columns")
-    original = X.iloc[_chosen(len(X))]
+    original = X.iloc[_chosen(len(X), most)]
     read = {name: _column(name, original.iloc[:, position]) for position, name in enumerate(names)}
     arrays = {name: array for name, (array, _) in read.items()}
     problem = next((problem for _, problem in read.values() if problem), "")

@@ -121,6 +121,7 @@ class Run:
         `model` is a fitted scikit-learn estimator or the path of an .onnx or .skops file. An estimator is converted to
         ONNX, and its answers on `X` (rows like those given to fit(); at most 2,000 of them are used) are compared with
         the converted model's. Where they differ, or ONNX cannot express it, or `X` is missing, it is kept as skops.
+        Histograms of `X` and of the answers are kept beside it, for the model server to tell drift by.
         `signature` adds column names and an example to a file that is given by path.
 
         Raises FormatRefused for pickle, joblib and unknown formats, ConversionFailed when an estimator fits neither
@@ -152,8 +153,11 @@ class Run:
 
     def _convert(self, model: Any, X: Any, name: str) -> SavedModel:  # noqa: N803
         from slipway.training.convert import convert
+        from slipway.training.reference import FILE
 
         converted = convert(model, X, self._output.model, name, self._trusted)
+        if converted.reference is not None:
+            (self._output.model / FILE).write_bytes(converted.reference.to_json())
         return SavedModel(converted.path, converted.format, converted.signature, converted.record)
 
     def _copy(self, source: Path, signature: Signature | None) -> SavedModel:

@@ -215,7 +215,7 @@ def test_what_onnx_cannot_express_is_kept_as_skops_with_the_reason(tmp_path: Pat
     assert saved.signature is not None
     assert [spec.datatype for spec in saved.signature.inputs] == ["FP64"]
     assert [spec.name for spec in saved.signature.outputs] == ["variable"]
-    assert [path.name for path in saved.path.parent.iterdir()] == ["model.skops"]
+    assert sorted(path.name for path in saved.path.parent.iterdir()) == ["model.skops", "reference.json"]
 
 
 def test_missing_text_is_kept_as_skops(tmp_path: Path) -> None:
@@ -315,7 +315,7 @@ def test_the_last_save_counts(tmp_path: Path) -> None:
     run = make_run(tmp_path)
     run.save_model(GaussianNB().fit(X, y), X=X, name="first")
     saved = run.save_model(scaled(LogisticRegression()).fit(X, y), X=X)
-    assert [path.name for path in output_of(tmp_path).model.iterdir()] == ["model.onnx"]
+    assert sorted(path.name for path in output_of(tmp_path).model.iterdir()) == ["model.onnx", "reference.json"]
     note = output_of(tmp_path).read_note()
     assert isinstance(note, ModelNote)
     assert (note.path, note.conversion) == ("model.onnx", saved.conversion)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -67,10 +68,13 @@ def env(provider: Which = "bare") -> None:
 
 
 @app.command()
-def demo(provider: Which = "bare") -> None:
+def demo(
+    provider: Which = "bare",
+    figures: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the figures there, as JSON.")] = None,
+) -> None:
     """From nothing to a served, watched prediction."""
     progress = Progress()
-    raise typer.Exit(Story(find(provider, progress=progress), progress).tell())
+    raise typer.Exit(Story(find(provider, progress=progress), progress, figures).tell())
 
 
 def main() -> None:

@@ -34,6 +34,11 @@ def push_images(cluster: Cluster, progress: Progress) -> dict[str, str]:
     return {entry["name"].removeprefix("slipway-"): entry["digest"] for entry in json.loads(said)}
 
 
+def image(cluster: Cluster, name: str, digest: str) -> str:
+    """The reference by which nodes pull one of IMAGES."""
+    return f"{cluster.info.registry_in_cluster}/{PUSH_PREFIX}/slipway-{name}@{digest}"
+
+
 def values(cluster: Cluster, digests: dict[str, str], tenants: tuple[str, ...]) -> dict[str, object]:
     """The chart's values for this cluster: its registry and store by the addresses that pods use."""
     info = cluster.info

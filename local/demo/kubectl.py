@@ -21,12 +21,12 @@ class Cluster:
     def __init__(self, info: ClusterInfo) -> None:
         self.info = info
         context = ["--context", info.context] if info.context else []
-        self._kubectl = [info.kubectl, "--kubeconfig", info.kubeconfig, *context]
+        self.kubectl_argv = [info.kubectl, "--kubeconfig", info.kubeconfig, *context]
         self._helm = [info.helm, "--kubeconfig", info.kubeconfig, *(["--kube-context", info.context] if info.context else [])]
 
     def kubectl(self, *words: str, stdin: str | None = None, check: bool = True) -> str:
         """Runs kubectl and returns its stdout. Raises CommandError."""
-        return run([*self._kubectl, *words], stdin=stdin, check=check)
+        return run([*self.kubectl_argv, *words], stdin=stdin, check=check)
 
     def helm(self, *words: str, stdin: str | None = None, check: bool = True) -> str:
         """Runs Helm and returns its stdout. Raises CommandError."""

@@ -6,15 +6,19 @@ import json
 import sys
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
 
 from local.demo import example
-from local.demo.install import install_chart, push_images
+from local.demo.baseline import api_writes, empty_pod, operator_metrics
+from local.demo.figures import Chain, Facts
+from local.demo.install import image, install_chart, push_images, slipway
 from local.demo.kubectl import Cluster, Object, is_ready
 from local.demo.predictions import Traffic, first_answer, infer, service_url
-from local.demo.summary import Facts, render
+from local.demo.summary import render
+from local.demo.timeline import ANSWERED, Timeline
 from local.errors import LocalError
 from local.info import Provider
 from local.progress import Progress
@@ -31,6 +35,8 @@ class Story:
 
     provider: Provider
     progress: Progress
+    figures: Path | None = None
+    """File that the figures are written to as JSON."""
     facts: Facts = field(default_factory=Facts)
 
     def tell(self) -> int:
@@ -40,17 +46,18 @@ class Story:
         self.facts.cluster_seconds = time.monotonic() - began
         digests = push_images(cluster, self.progress)
         install_chart(cluster, digests, (NAMESPACE,), self.progress)
-        data = example.upload_data(cluster, DATA_BUCKET)
+        with self.progress.step("the example's data are in S3"):
+            data = example.upload_data(cluster, DATA_BUCKET)
         self.facts.install_seconds = time.monotonic() - began - self.facts.cluster_seconds
         told = self._told_before(cluster)
         if not told:
-            self._first_version(cluster)
-        self._compare(cluster, data, self._params(cluster))
-        if not told:
+            self._first_version(cluster, data, digests)
             self._second_version(cluster)
-            self._compare(cluster, data, self._params(cluster))
+        self._compare(cluster, self._scikit_learn(cluster, data))
         self.facts.total_seconds = time.monotonic() - began
         self._collect(cluster, digests)
+        if self.figures is not None:
+            self.figures.write_text(self.facts.to_json())
         sys.stdout.write(render(self.facts, cluster))
         return 0
 
@@ -69,19 +76,56 @@ class Story:
         params: dict[str, Any] = build["spec"]["trainer"].get("params", {})
         return params
 
-    def _first_version(self, cluster: Cluster) -> None:
-        with self.progress.step("examples/01-breast-cancer is applied"):
-            manifests = example.manifests(cluster, NAMESPACE)
-            cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=_stream(manifests))
+    def _first_version(self, cluster: Cluster, data: Path, digests: dict[str, str]) -> None:
+        fresh = cluster.get("modelbuild", example.NAME, NAMESPACE) is None
+        manifests = example.manifests(cluster, NAMESPACE)
+        chain = Chain(resources=sum(1 for m in manifests if m["apiVersion"].startswith("slipway.dev/")))
+        if fresh:
+            self._baseline(cluster, chain, digests)
+        writes = api_writes(operator_metrics(cluster))
+        with Timeline(cluster, NAMESPACE, example.NAME, _replicas(manifests)) as timeline:
+            timeline.begin()
+            with self.progress.step("examples/01-breast-cancer is applied"):
+                cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=_stream(manifests))
+            self._wait(cluster, "modelbuild", example.NAME, "trained, registered and promoted")
+            for app in [m["metadata"]["name"] for m in manifests if m["kind"] == "AppBuild"]:
+                self._wait(cluster, "appbuild", app, "built and pushed")
+            self._wait(cluster, "modeldeployment", example.NAME, "serving")
+            with service_url(cluster, example.NAME, NAMESPACE) as url:
+                first_answer(url, example.NAME)
+            timeline.mark(ANSWERED)
+        expected = self._scikit_learn(cluster, data)
+        self._compare(cluster, expected)
+        if fresh:
+            chain.steps, chain.total, chain.script = timeline.steps(), timeline.total, expected.seconds
+            chain.api_writes = api_writes(operator_metrics(cluster)) - writes
+            chain.in_training = self._timings(cluster)
+            self.facts.first = chain
+
+    def _baseline(self, cluster: Cluster, chain: Chain, digests: dict[str, str]) -> None:
+        """Pods that do nothing: once so that the node has the images, once more for their time."""
+        images = [image(cluster, name, digests[name]) for name in ("training", "serving")]
         began = time.monotonic()
-        apps = [m["metadata"]["name"] for m in manifests if m["kind"] == "AppBuild"]
-        self._wait(cluster, "modelbuild", example.NAME, "trained, registered and promoted")
-        for app in apps:
-            self._wait(cluster, "appbuild", app, "built and pushed")
-        self._wait(cluster, "modeldeployment", example.NAME, "serving")
-        with service_url(cluster, example.NAME, NAMESPACE) as url:
-            first_answer(url, example.NAME)
-        self.facts.first_answer_seconds = time.monotonic() - began
+        with self.progress.step("the node has pulled the images"):
+            for each in images:
+                empty_pod(cluster, NAMESPACE, each)
+        self.facts.pull_seconds = time.monotonic() - began
+        with self.progress.step("two pods that do nothing, to compare with"):
+            chain.empty_pods = sum(empty_pod(cluster, NAMESPACE, each) for each in images)
+
+    def _timings(self, cluster: Cluster) -> dict[str, float]:
+        """What the training container says of its own time."""
+        info = cluster.info
+        reference = f"{NAMESPACE}/{example.NAME}@champion"
+        record = json.loads(
+            slipway("model", "show", reference, "--registry", f"s3://{info.buckets[0]}", "-o", "json", **info.environment())
+        )
+        timings: dict[str, float] = record.get("timings", {})
+        return timings
+
+    def _scikit_learn(self, cluster: Cluster, data: Path) -> example.Expected:
+        with self.progress.step("the same script by hand, and scikit-learn's own answers"):
+            return example.scikit_learn(data, self._params(cluster))
 
     def _wait(self, cluster: Cluster, kind: str, name: str, what: str) -> Object:
         def changed(text: str) -> None:
@@ -91,9 +135,8 @@ class Story:
         self.progress.say(f"{kind} {name} is {what}")
         return found
 
-    def _compare(self, cluster: Cluster, data: Any, params: dict[str, Any]) -> None:
-        """The 114 held-out rows through the Service, and through scikit-learn in this process."""
-        expected = example.scikit_learn(data, params)
+    def _compare(self, cluster: Cluster, expected: example.Expected) -> None:
+        """The 114 held-out rows through the Service, and through scikit-learn alone."""
         with service_url(cluster, example.NAME, NAMESPACE) as url, httpx.Client(timeout=30) as client:
             outputs = infer(client, url, example.NAME, expected.rows)
         wrong, distance = example.differences(expected, outputs)
@@ -101,7 +144,7 @@ class Story:
         if wrong or distance > example.TOLERANCE:
             raise LocalError(f"{wrong} of {rows} labels differ from scikit-learn's, probabilities by up to {distance:.1e}")
         right = sum(1 for a, b in zip(expected.labels, expected.truth, strict=True) if a == b)
-        self.facts.rows, self.facts.distance, self.facts.bare_train_seconds = rows, distance, expected.train_seconds
+        self.facts.rows, self.facts.distance = rows, distance
         self.facts.example_row = expected.rows[0]
         self.progress.say(
             f"{rows} held-out rows answered as by scikit-learn itself: all labels equal,"
@@ -110,11 +153,14 @@ class Story:
 
     def _second_version(self, cluster: Cluster) -> None:
         """Another parameter, requests all the while."""
-        row = self.facts.example_row
-        with service_url(cluster, example.NAME, NAMESPACE) as url, Traffic(url, example.NAME, row) as traffic:
-            before = self._version(cluster)
+        row, before = self.facts.example_row, self._deployment(cluster)
+        with (
+            service_url(cluster, example.NAME, NAMESPACE) as url,
+            Traffic(url, example.NAME, row) as traffic,
+            Timeline(cluster, NAMESPACE, example.NAME, before["spec"].get("replicas", 1)) as timeline,
+        ):
             self.progress.say(f"requests run all the time now; trainer.params is changed to {json.dumps(SECOND)}")
-            began = time.monotonic()
+            timeline.begin()
             patch = {"spec": {"trainer": {"params": SECOND}}}
             words = ("modelbuild", example.NAME, "-n", NAMESPACE, "--type=merge", "-p", json.dumps(patch))
             cluster.kubectl("patch", *words)
@@ -129,12 +175,13 @@ class Story:
                 "modeldeployment", example.NAME, NAMESPACE, f"serving version {wanted}", holds, seconds=300,
                 changed=lambda text: self.progress.say(f"  modeldeployment {example.NAME}: {text}"),
             )  # fmt: skip
-            self.facts.rollover_seconds = time.monotonic() - began
+            self.facts.rollover_seconds, self.facts.rollover_steps = timeline.total, timeline.steps()
             self._until_retired(cluster)
         self.facts.sent, self.facts.failed, self.facts.by_version = traffic.sent, traffic.failed, traffic.versions
         if traffic.failed:
             raise LocalError(f"{len(traffic.failed)} of {traffic.sent} requests failed: {traffic.failed[0]}")
-        self.progress.say(f"version {before} rolled over to version {wanted}: {traffic.sent} requests, none failed")
+        old = before["status"]["stable"]["version"]
+        self.progress.say(f"version {old} rolled over to version {wanted}: {traffic.sent} requests, none failed")
 
     def _until_retired(self, cluster: Cluster) -> None:
         """Requests go on until the pods of the version before are gone: their end is where requests get lost."""
@@ -147,22 +194,27 @@ class Story:
             time.sleep(0.5)
         raise LocalError("pods of the version before are still there after 90 s")
 
-    def _version(self, cluster: Cluster) -> int:
+    def _deployment(self, cluster: Cluster) -> Object:
         found = cluster.get("modeldeployment", example.NAME, NAMESPACE)
         assert found is not None
-        return int(found["status"]["stable"]["version"])
+        return found
 
     def _collect(self, cluster: Cluster, digests: dict[str, str]) -> None:
         build = cluster.get("modelbuild", example.NAME, NAMESPACE)
-        deployment = cluster.get("modeldeployment", example.NAME, NAMESPACE)
-        assert build is not None and deployment is not None
+        assert build is not None
+        deployment = self._deployment(cluster)
         self.facts.history = list(reversed(build["status"].get("history", ())))
         self.facts.stable = deployment["status"]["stable"]
         self.facts.url = deployment["status"]["url"]
         self.facts.images = digests
         apps = json.loads(cluster.kubectl("get", "appbuilds", "-n", NAMESPACE, "-o", "json"))["items"]
         self.facts.app = apps[0]["status"] if apps else {}
+        self.facts.operator_bytes = int(operator_metrics(cluster).get("process_resident_memory_bytes", 0))
 
 
 def _stream(manifests: list[Object]) -> str:
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests})
+
+
+def _replicas(manifests: list[Object]) -> int:
+    return next(int(m["spec"].get("replicas", 1)) for m in manifests if m["kind"] == "ModelDeployment")

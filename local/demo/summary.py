@@ -2,34 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
+from local.demo.figures import Chain, Facts
 from local.demo.kubectl import Cluster
-
-
-@dataclass
-class Facts:
-    """What was seen on the way. Times in seconds; None where a chapter was not told."""
-
-    cluster_seconds: float = 0.0
-    install_seconds: float = 0.0
-    first_answer_seconds: float | None = None
-    rollover_seconds: float | None = None
-    bare_train_seconds: float = 0.0
-    total_seconds: float = 0.0
-    rows: int = 0
-    distance: float = 0.0
-    example_row: list[float] = field(default_factory=list)
-    sent: int = 0
-    failed: list[str] = field(default_factory=list)
-    by_version: dict[str, int] = field(default_factory=dict)
-    history: list[dict[str, Any]] = field(default_factory=list)
-    stable: dict[str, Any] = field(default_factory=dict)
-    app: dict[str, Any] = field(default_factory=dict)
-    images: dict[str, str] = field(default_factory=dict)
-    url: str = ""
+from local.demo.timeline import Step
 
 
 def render(facts: Facts, cluster: Cluster) -> str:
@@ -57,17 +34,37 @@ def _serving(facts: Facts) -> list[str]:
 
 
 def _times(facts: Facts) -> list[str]:
-    whole = f"images and chart {facts.install_seconds:.1f} s, all {facts.total_seconds:.1f} s"
-    lines = ["Times", f"  cluster {facts.cluster_seconds:.1f} s, {whole}"]
-    if facts.first_answer_seconds is not None:
-        bare = f"the training script alone takes {facts.bare_train_seconds:.2f} s"
-        lines.append(f"  apply to first served answer {facts.first_answer_seconds:.1f} s ({bare})")
+    prepared = f"images and chart {facts.install_seconds:.1f} s"
+    pulled = f", the node's first pull of the images {facts.pull_seconds:.1f} s" if facts.pull_seconds else ""
+    lines = ["Times", f"  cluster {facts.cluster_seconds:.1f} s, {prepared}{pulled}, all {facts.total_seconds:.1f} s"]
+    if facts.first is not None:
+        lines += ["", *_chain(facts.first)]
     if facts.rollover_seconds is not None:
         shares = ", ".join(f"version {version}: {count}" for version, count in sorted(facts.by_version.items()))
         lost = f"{facts.sent} requests, {len(facts.failed)} failed ({shares})"
-        lines.append(f"  changed parameter to new version serving {facts.rollover_seconds:.1f} s; {lost}")
+        lines += ["", f"  changed parameter to new version serving {facts.rollover_seconds:.1f} s; {lost}"]
+        lines += _steps(facts.rollover_steps)
     equal = f"equal scikit-learn's answers (probabilities within {facts.distance:.0e})"
-    return [*lines, f"  {facts.rows} held-out rows {equal}"]
+    lines += ["", f"  {facts.rows} held-out rows {equal}"]
+    if facts.operator_bytes:
+        lines.append(f"  the operator uses {facts.operator_bytes / 2**20:.0f} MB of memory")
+    return lines
+
+
+def _chain(chain: Chain) -> list[str]:
+    inside = ", ".join(f"{name} {seconds:.1f}" for name, seconds in chain.in_training.items())
+    each = chain.api_writes / max(1, chain.resources)
+    return [
+        f"  apply to first served answer {chain.total:.1f} s",
+        *_steps(chain.steps),
+        f"    in the training container: {inside}",
+        f"  beside it: the script alone {chain.script:.1f} s, two empty pods {chain.empty_pods:.1f} s; added {chain.added:.1f} s",
+        f"  the operator wrote {each:.1f} times to the API server for each of the {chain.resources} resources",
+    ]
+
+
+def _steps(steps: list[Step]) -> list[str]:
+    return [f"    {step.seconds:5.2f} s  {step.name}" for step in steps]
 
 
 def _next(cluster: Cluster) -> list[str]:

@@ -57,8 +57,8 @@ def read(environ: dict[str, str] | None = None) -> Settings:
         s3_access_key=env.get("AWS_ACCESS_KEY_ID", ""),
         s3_secret_key=env.get("AWS_SECRET_ACCESS_KEY", ""),
         s3_buckets=tuple(b for b in env.get("SLIPWAY_S3_BUCKETS", CLUSTER_NAME).split(",") if b),
-        seaweedfs_image=env.get("SLIPWAY_SEAWEEDFS_IMAGE", "") or "chrislusf/seaweedfs:latest",
-        registry_image=env.get("SLIPWAY_REGISTRY_IMAGE", "") or "registry:2",
+        seaweedfs_image=env.get("SLIPWAY_SEAWEEDFS_IMAGE", "") or "chrislusf/seaweedfs:4.48",
+        registry_image=env.get("SLIPWAY_REGISTRY_IMAGE", "") or "registry:2.8.3",
     )
 
 

@@ -20,9 +20,9 @@ class Cluster:
 
     def __init__(self, info: ClusterInfo) -> None:
         self.info = info
-        context = ["--context", info.context] if info.context else []
-        self.kubectl_argv = [info.kubectl, "--kubeconfig", info.kubeconfig, *context]
-        self._helm = [info.helm, "--kubeconfig", info.kubeconfig, *(["--kube-context", info.context] if info.context else [])]
+        config = ["--kubeconfig", info.kubeconfig] if info.kubeconfig else []
+        self.kubectl_argv = [info.kubectl, *config, *(["--context", info.context] if info.context else [])]
+        self._helm = [info.helm, *config, *(["--kube-context", info.context] if info.context else [])]
 
     def kubectl(self, *words: str, stdin: str | None = None, check: bool = True) -> str:
         """Runs kubectl and returns its stdout. Raises CommandError."""

@@ -29,9 +29,7 @@ def service_url(cluster: Cluster, name: str, namespace: str) -> Iterator[str]:
             raise LocalError(f"there is no Service {name} in namespace {namespace}")
         yield f"http://{service['spec']['clusterIP']}:{service['spec']['ports'][0]['port']}"
         return
-    argv = [cluster.info.kubectl, "--kubeconfig", cluster.info.kubeconfig]
-    argv += ["--context", cluster.info.context] if cluster.info.context else []
-    with subprocess.Popen([*argv, "proxy", "--port=0"], stdout=subprocess.PIPE, text=True) as proxy:
+    with subprocess.Popen([*cluster.kubectl_argv, "proxy", "--port=0"], stdout=subprocess.PIPE, text=True) as proxy:
         try:
             assert proxy.stdout is not None
             port = proxy.stdout.readline().strip().rpartition(":")[2]

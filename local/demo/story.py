@@ -14,7 +14,7 @@ import httpx
 from local.demo import example
 from local.demo.baseline import api_writes, empty_pod, operator_metrics
 from local.demo.figures import Chain, Facts
-from local.demo.install import image, install_chart, push_images, slipway
+from local.demo.install import image, install_chart, make_buckets, push_images, slipway
 from local.demo.kubectl import Cluster, Object, is_ready
 from local.demo.predictions import Traffic, first_answer, infer, service_url
 from local.demo.summary import render
@@ -45,6 +45,7 @@ class Story:
         cluster = Cluster(self.provider.up())
         self.facts.cluster_seconds = time.monotonic() - began
         digests = push_images(cluster, self.progress)
+        make_buckets(cluster)
         install_chart(cluster, digests, (NAMESPACE,), self.progress)
         with self.progress.step("the example's data are in S3"):
             data = example.upload_data(cluster, DATA_BUCKET)

@@ -13,6 +13,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from slipway.provenance.policy import Policy
+
 
 class ReadGrant(BaseModel):
     """Namespace `from_` may read the models of namespace `to`."""
@@ -55,6 +57,14 @@ class Settings(BaseSettings):
     allow_pickle: bool = False
     read_grants: tuple[ReadGrant, ...] = ()
     """JSON list of ``{"from": namespace, "to": namespace}``."""
+
+    # what is said of versions, and what of it is demanded
+    signing_key: str = ""
+    """Path of a private key (PEM, P-256 or larger) with which versions are signed; empty: they are not."""
+    verification: Policy = Policy.OFF
+    """What a version must prove before it is rolled out and when a pod loads it: ``off``, ``provenance`` or ``signed``."""
+    public_keys: str = ""
+    """Public keys whose signatures count, PEM blocks one after the other."""
 
     # how the operator works
     workers: int = 8

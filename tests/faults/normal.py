@@ -14,6 +14,7 @@ from tests.fakes.api_server import FakeApiServer
 TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$")
 SERVER_FIELDS = frozenset({"resourceVersion", "creationTimestamp", "managedFields", "uid"})
 GENERATIONS = frozenset({"generation", "observedGeneration"})
+ATTESTED = re.compile(rb'"(predicateType|bomFormat)":')
 BY_NATURE = frozenset({"writer", "timings", "draft"})
 """``draft`` is a digest over times among other things."""
 CUSTOM = frozenset({"ModelBuild", "AppBuild", "ModelDeployment"})
@@ -29,7 +30,9 @@ def objects(api: FakeApiServer, ignore: Iterable[str] = ("Event",)) -> dict[str,
 def store(content: Mapping[str, bytes], ignore: Iterable[str] = ("index/",)) -> dict[str, Any]:
     """A store's objects by key: JSON documents without times and writers, other bytes as their digest."""
     prefixes = tuple(ignore)
-    return {key: _document(data) for key, data in content.items() if not key.startswith(prefixes)}
+    names = _timed(content)
+    kept = ((key, data) for key, data in content.items() if not key.startswith(prefixes))
+    return {names.get(key.rpartition("/")[2], key): _document(data, names) for key, data in kept}
 
 
 def difference(expected: Any, found: Any, path: str = "") -> str | None:
@@ -78,9 +81,22 @@ def _plain(value: Any, drop: frozenset[str], uids: Mapping[str, str]) -> Any:
     return value
 
 
-def _document(data: bytes) -> Any:
+def _timed(content: Mapping[str, bytes]) -> dict[str, str]:
+    """Names for blobs that hold times, and so have another digest in each run: by digest, with its prefix and without."""
+    names = {}
+    for key, data in content.items():
+        if not key.startswith("blobs/") or not ATTESTED.search(data):
+            continue
+        document = json.loads(data)
+        about = document.get("serialNumber") or document["predicate"]["runDetails"]["metadata"]["invocationId"]
+        digest = key.rpartition("/")[2]
+        names[digest] = names[f"sha256:{digest}"] = f"<attestation of {about}>"
+    return names
+
+
+def _document(data: bytes, names: Mapping[str, str]) -> Any:
     try:
-        return _plain(json.loads(data), BY_NATURE, {})
+        return _plain(json.loads(data), BY_NATURE, names)
     except ValueError:
         return f"sha256:{hashlib.sha256(data).hexdigest()}"
 

@@ -149,6 +149,9 @@ MODEL_NOT_FOUND = _reason(
 )
 ALIAS_NOT_FOUND = _reason("AliasNotFound", _D, "waiting", "The model has no such alias yet; it appears with the first promotion.")
 VERSION_NOT_FOUND = _reason("VersionNotFound", _D, "waiting", "The model has no such version.")
+NOT_VERIFIED = _reason(
+    "NotVerified", _D, "stalled", "The version cannot prove what the operator's policy demands: provenance, signature."
+)
 APP_BUILD_NOT_FOUND = _reason("AppBuildNotFound", _D, "waiting", "There is no AppBuild of this name in the namespace.")
 IMAGE_NOT_READY = _reason("ImageNotReady", _D, "waiting", "The AppBuild has not pushed an image yet.")
 BLOB_MISSING = _reason(

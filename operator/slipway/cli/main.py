@@ -26,7 +26,7 @@ COMMANDS: Mapping[str, Lazy] = {
     "approve": Lazy(f"{HERE}.approve", "approve", "Approve the promotion of a version.", CHAIN),
     "rollback": Lazy(f"{HERE}.rollback", "rollback", "Take a deployment back to the version before.", CHAIN),
     "models": Lazy(f"{HERE}.models", "models", "List models.", REGISTRY),
-    "model": Lazy(f"{HERE}.model", "app", "Show, list, register and download versions of a model.", REGISTRY),
+    "model": Lazy(f"{HERE}.model", "app", "Show, list, register, download and verify versions of a model.", REGISTRY),
     "alias": Lazy(f"{HERE}.alias", "app", "List, set and take away aliases of models.", REGISTRY),
     "history": Lazy(f"{HERE}.history", "history", "Show where an alias pointed, when, and why.", REGISTRY),
     "artifacts": Lazy(f"{HERE}.artifacts", "artifacts", "List or download a version's model, reports and logs.", REGISTRY),

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import typer
 
-from slipway.cli import models, transfer
+from slipway.cli import models, transfer, verify
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 
 
 @app.callback()
 def model() -> None:
-    """Show, list, register and download versions of a model."""
+    """Show, list, register, download and verify versions of a model."""
 
 
 app.command("show")(models.show)
 app.command("versions")(models.versions)
 app.command("register")(transfer.register)
 app.command("pull")(transfer.pull)
+app.command("verify")(verify.verify)

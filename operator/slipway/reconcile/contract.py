@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from slipway.kube.port import Object, Resource
+from slipway.provenance.facts import BuildFacts
 from slipway.registry.records import AliasMove, Digest, JobResult, VersionDraft, VersionRecord
 
 
@@ -81,7 +82,10 @@ class StoreLog:
 
 @dataclass(frozen=True)
 class RegisterVersion:
+    """Registers `draft`, attested: `facts` are what the plan knows of the build by itself."""
+
     draft: VersionDraft
+    facts: BuildFacts | None = None
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from slipway.kube.port import Kube
+from slipway.provenance.attest import Attester
 from slipway.reconcile.contract import (
     DropPin,
     Move,
@@ -39,12 +40,21 @@ class Moved:
 class RegistryMoves:
     """The executor of moves. `fence` runs before each write and raises LeaseLost when this process may not write."""
 
-    def __init__(self, kube: Kube, registry: Registry, blobs: Blobs, blocking: Blocking, fence: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        kube: Kube,
+        registry: Registry,
+        blobs: Blobs,
+        blocking: Blocking,
+        fence: Callable[[], None],
+        attester: Attester | None = None,
+    ) -> None:
         self._kube = kube
         self._registry = registry
         self._blobs = blobs
         self._blocking = blocking
         self._fence = fence
+        self._attester = attester or Attester()
 
     async def make(self, move: Move, moved: Moved) -> None:
         """Raises the store's, the registry's and the API server's errors."""
@@ -58,7 +68,10 @@ class RegistryMoves:
                 await run(self._registry.store.put, key, document, content_type="application/json")
             case StoreLog():
                 await self._store_log(move)
-            case RegisterVersion(draft):
+            case RegisterVersion(draft, facts):
+                if facts is not None:
+                    draft = await run(self._attester.attest, draft, facts, self._blobs)
+                    self._fence()
                 moved.registered = await run(self._registry.register, draft)
             case MoveAlias():
                 moved.aliases += (await self._move_alias(move, moved.registered),)

@@ -11,10 +11,12 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import NoReturn
 
 from slipway.kube import config as kube_config
 from slipway.kube.client import KubeClient
+from slipway.provenance.attest import Attester
 from slipway.reconcile import kopf_glue
 from slipway.reconcile.apply import Applier
 from slipway.reconcile.deps import ControllerFactory, Deps
@@ -105,7 +107,8 @@ class Process:
         def now() -> datetime:
             return datetime.now(UTC)
 
-        moves = RegistryMoves(deps.kube, deps.registry, deps.blobs, deps.executor, fence)
+        attester = Attester(Path(self.settings.signing_key) if self.settings.signing_key else None)
+        moves = RegistryMoves(deps.kube, deps.registry, deps.blobs, deps.executor, fence, attester)
         return Driver(
             deps.kube,
             {kind: factory(deps) for kind, factory in factories.items()},

@@ -16,6 +16,7 @@ from slipway.serving.memory import memory_left
 from slipway.serving.settings import Options
 
 if TYPE_CHECKING:
+    from slipway.registry.blobs import Blobs
     from slipway.registry.records import FileEntry, VersionRecord
     from slipway.training.reference import Reference
 
@@ -54,6 +55,8 @@ class Located:
 def locate(options: Options) -> Located:
     """Finds the model, downloads it when it is in the registry, and checks its digest. Raises StartError."""
     if _is_path(options.model):
+        if options.verify != "off":
+            raise StartError(f"--verify={options.verify} needs a version of the registry: a file proves nothing", ExitCode.USAGE)
         return _local(options, Path(options.model).expanduser())
     return _from_registry(options)
 
@@ -91,6 +94,7 @@ def _from_registry(options: Options) -> Located:
         registry = Registry.open(options.registry)
         record = registry.resolve(options.model, options.namespace)
         _check_record(record, options.digest)
+        _check_claims(registry.blobs, record, options)
         folder = options.cache.expanduser() / record.digest.replace(":", "-")
         registry.blobs.fetch_tree(record.files, folder)
     except (InvalidName, InvalidKey) as error:
@@ -114,6 +118,25 @@ def _check_record(record: VersionRecord, wanted: str) -> None:
         )
     if wanted and wanted != record.digest:
         raise StartError(f"wrong digest: {record.model}:{record.version} has {record.digest}, {wanted} was asked for")
+
+
+def _check_claims(blobs: Blobs, record: VersionRecord, options: Options) -> None:
+    """Raises StartError for a version that cannot prove what is demanded; what it proves is about the digests that the
+    download is checked against."""
+    from slipway.provenance.dsse import KeyInvalid, load_public_keys
+    from slipway.provenance.policy import Policy, problem
+    from slipway.provenance.verify import verify_claims
+
+    policy = Policy(options.verify)
+    if policy is Policy.OFF:
+        return
+    try:
+        keys = load_public_keys(options.public_keys)
+    except KeyInvalid as error:
+        raise StartError(f"--public-keys: {error}", ExitCode.USAGE) from error
+    lacking = problem(verify_claims(blobs, record, keys), policy)
+    if lacking is not None:
+        raise StartError(f"not verified: {record.model}:{record.version}: {lacking} (--verify={policy.value})")
 
 
 def _identity(options: Options, record: VersionRecord) -> Identity:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from slipway.serving.errors import ExitCode, StartError
 
+VERIFY = ("off", "provenance", "signed")
 TERMINATION_LOG = Path("/dev/termination-log")
 """Where the kubelet reads a container's last words, by default."""
 
@@ -33,6 +34,10 @@ class Options:
     """Downloads go to a folder in it that is named by their digest."""
     trusted_types: tuple[str, ...] = ()
     """Types that a skops file may hold beyond skops' own list."""
+    verify: str = "off"
+    """What the version must prove: ``off``, ``provenance`` or ``signed`` (`slipway.provenance.policy`)."""
+    public_keys: str = ""
+    """Public keys whose signatures count, PEM blocks one after the other."""
     app: str = ""
     """Folder with application code."""
     entrypoint: str = ""
@@ -65,6 +70,8 @@ class Options:
         for option in ("drain", "grace"):
             if not 0 <= getattr(self, option) <= 3600:
                 raise _usage(f"--{option} {getattr(self, option)}: must be from 0 to 3600 seconds")
+        if self.verify not in VERIFY:
+            raise _usage(f"--verify {self.verify}: write one of {', '.join(VERIFY)}")
         if self.app and not self.entrypoint:
             raise _usage("--app needs --entrypoint, for example --entrypoint app:Service")
 
@@ -79,6 +86,8 @@ FROM_ENVIRONMENT = {
     "registry": "SLIPWAY_REGISTRY",
     "cache": "SLIPWAY_CACHE",
     "trusted_types": "SLIPWAY_TRUSTED_TYPES",
+    "verify": "SLIPWAY_VERIFY",
+    "public_keys": "SLIPWAY_PUBLIC_KEYS",
     "app": "SLIPWAY_APP",
     "entrypoint": "SLIPWAY_ENTRYPOINT",
 }
@@ -94,6 +103,8 @@ HELP = {
     "digest": "Root digest that the version must have, sha256:…",
     "cache": "Folder for downloads, which are named by their digest.",
     "trusted_types": "Types that a skops file may hold beyond skops' own list, comma-separated.",
+    "verify": "What the version must prove before it is loaded: off, provenance or signed.",
+    "public_keys": "Public keys whose signatures count, as PEM text. Default: SLIPWAY_PUBLIC_KEYS.",
     "app": "Folder with application code.",
     "entrypoint": "module:Class of the application code.",
     "access_log": "Log every request.",

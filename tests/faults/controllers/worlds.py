@@ -35,9 +35,9 @@ def points_of_a_kind() -> int | None:
     return None if os.environ.get("SLIPWAY_SWEEP") == "all" else 60
 
 
-def world(*kinds: str) -> World:
+def world(*kinds: str, settings: Settings = SETTINGS) -> World:
     factories = {"ModelBuild": MODEL_BUILD, "AppBuild": APP_BUILD, "ModelDeployment": MODEL_DEPLOYMENT}
-    made = World({kind: factories[kind] for kind in kinds or factories}, SETTINGS)
+    made = World({kind: factories[kind] for kind in kinds or factories}, settings)
     made.api.make(config_map("code", CODE))
     made.bucket("data").put("train.parquet", b"rows")
     made.cluster.jobs = pods(made)

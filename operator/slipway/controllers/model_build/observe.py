@@ -8,7 +8,7 @@ from slipway.api import conditions
 from slipway.api.common import ANNOTATION_APPROVE, Approval, InvalidResource
 from slipway.api.model_build import Build, ModelBuild
 from slipway.controllers.model_build.observed import Installation, Observed
-from slipway.controllers.model_build.policy import PinnedBuild, build_identity, is_settled, promoter
+from slipway.controllers.model_build.policy import PinnedBuild, build_identity, is_settled, promoter, replacing
 from slipway.controllers.shared.observe import Code, Recorded, observe_attempt, owned_jobs, pin_source
 from slipway.controllers.shared.pods import PodSettings
 from slipway.kube.port import Object
@@ -86,8 +86,7 @@ async def _begin(deps: Deps, base: Observed, code: Code | None) -> Observed:
     identity = build_identity(build, pinned, base.installation.training_image, base.token)
     version = await deps.executor.run(deps.registry.find_build, build.model, identity)
     while version is not None and await _is_lost(deps, version):
-        # What was built is lost. A version never changes, so the same build gets another identity, and a new number.
-        identity = digest_of({"build": identity, "lost": version.version})
+        identity = replacing(identity, version.version)
         version = await deps.executor.run(deps.registry.find_build, build.model, identity)
     observed = replace(base, identity=identity, pinned=pinned, blobs=code.blobs if code else {}, version=version)
     if version is None:

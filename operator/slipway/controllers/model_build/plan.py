@@ -8,7 +8,7 @@ from datetime import datetime
 from slipway.api import conditions
 from slipway.controllers.model_build.job import job_manifest
 from slipway.controllers.model_build.observed import Observed
-from slipway.controllers.model_build.policy import Case, Verdict, decide_promotion, judge, promoter, why
+from slipway.controllers.model_build.policy import Case, Verdict, decide_promotion, is_what_was_planned, judge, promoter, why
 from slipway.controllers.model_build.validate import Valid
 from slipway.controllers.shared.attempts import (
     Attempt,
@@ -24,6 +24,7 @@ from slipway.controllers.shared.attempts import (
     of_other_builds,
 )
 from slipway.kube.resources import JOB
+from slipway.provenance.facts import BuildFacts
 from slipway.reconcile.contract import (
     Deletion,
     Move,
@@ -103,7 +104,7 @@ def _promote(observed: Observed, gates: tuple[GateResult, ...], draft: VersionDr
     build = observed.build
     number = observed.version.version if observed.version else None
     verdict = decide_promotion(Case(build, gates, number, observed.approval, observed.promoted))
-    moves: list[Move] = [RegisterVersion(draft)] if draft else []
+    moves: list[Move] = [RegisterVersion(draft, build_facts(observed))] if draft else []
     approved_by = None
     if verdict.promote and build.spec.promotion:
         manual = build.spec.promotion.approval == "Manual"
@@ -185,6 +186,21 @@ def build_request(observed: Observed, number: int) -> BuildRequest:
         image=trainer.image or observed.installation.training_image,
         trusted_types=observed.installation.trusted_types,
         deadline_seconds=build.spec.deadline_seconds,
+    )
+
+
+def build_facts(observed: Observed) -> BuildFacts:
+    """What this operator knows of a build by itself, for its provenance: what it asked, not what the pod reports."""
+    if observed.pinned is None and observed.request is None:
+        return BuildFacts()
+    request = build_request(observed, observed.attempt.number if observed.attempt else 1)
+    return BuildFacts(
+        entrypoint=request.entrypoint,
+        image=request.image,
+        params=request.params,
+        source=request.source,
+        inputs=request.inputs,
+        checked=observed.pinned is not None or is_what_was_planned(observed.build, observed.identity, request, observed.token),
     )
 
 

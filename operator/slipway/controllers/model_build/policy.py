@@ -10,8 +10,11 @@ from slipway.api import conditions
 from slipway.api.common import Approval
 from slipway.api.model_build import Build, Gate, ModelBuild
 from slipway.registry.records import GateResult, VersionRecord, digest_of
-from slipway.sources.pinned import PinnedInput, PinnedSource
+from slipway.sources.pinned import PinnedInput, PinnedSource, git_digest, s3_digest
 from slipway.training import contract
+
+MAX_LOST = 1000
+"""Versions that are tried as the one which a build replaces."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,33 @@ def build_identity(build: ModelBuild, pinned: PinnedBuild, training_image: str, 
             "force": token,
         }
     )
+
+
+def is_what_was_planned(build: ModelBuild, identity: str, request: contract.BuildRequest, token: str | None) -> bool:
+    """Whether a request, as it lies in the bucket where the build's own pod can write, still is what `identity` stands
+    for."""
+    trainer = build.spec.trainer
+    if (request.entrypoint, request.model) != (trainer.entrypoint, build.model) or request.params != trainer.params:
+        return False
+    pinned = PinnedBuild(request.source, request.inputs)
+    planned = build_identity(build, pinned, request.image, token)
+    known = (planned, *(replacing(planned, lost) for lost in range(1, MAX_LOST)))
+    return identity in known and _pins_hold(request)
+
+
+def replacing(identity: str, lost: int) -> str:
+    """The identity of a build that replaces version `lost`, whose bytes are gone: a version never changes, so what is built
+    again needs an identity, and a number, of its own."""
+    return digest_of({"build": identity, "lost": lost})
+
+
+def _pins_hold(request: contract.BuildRequest) -> bool:
+    """Whether each digest in a request is that of the objects beside it."""
+    inputs = all(s3_digest(entry.s3) == entry.digest for entry in request.inputs)
+    source = request.source
+    if source.s3 is not None:
+        return inputs and s3_digest(source.s3) == source.digest
+    return inputs and (source.git is None or git_digest(source.git) == source.digest)
 
 
 def why(build: ModelBuild, current: Build | None, pinned: PinnedBuild | None, token: str | None) -> str:

@@ -9,6 +9,7 @@ from slipway.controllers.model_deployment.observed import Observed
 from slipway.controllers.shared.objects import child_name, labels, metadata, selector
 from slipway.controllers.shared.pods import TMP, container, env, merge, pod_spec, store_env
 from slipway.kube.port import Object
+from slipway.provenance.policy import Policy
 from slipway.registry.records import VersionRecord, canonical_json
 
 PORT = 8080
@@ -59,7 +60,10 @@ def _template(observed: Observed, revision: str, version: VersionRecord, image: 
     resource, installation = observed.deployment, observed.installation
     store = store_env(installation.pods)
     trusted = ["--trusted-types", ",".join(installation.trusted_types)] if installation.trusted_types else []
-    own = env({"SLIPWAY_ENTRYPOINT": observed.entrypoint or ""})
+    verify = [f"--verify={installation.verification.value}"] if installation.verification is not Policy.OFF else []
+    own = env(
+        {"SLIPWAY_ENTRYPOINT": observed.entrypoint or "", "SLIPWAY_PUBLIC_KEYS": installation.public_keys if verify else ""}
+    )
     serve = container(
         "serve",
         image,
@@ -73,6 +77,7 @@ def _template(observed: Observed, revision: str, version: VersionRecord, image: 
             f"--port={PORT}",
             f"--cache={CACHE}",
             *trusted,
+            *verify,
         ],
         env=[*own, *store["env"]],
         envFrom=store["envFrom"],

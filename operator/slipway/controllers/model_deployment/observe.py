@@ -9,11 +9,14 @@ from slipway.api.app_build import AppBuild
 from slipway.api.common import LABEL_REVISION, InvalidResource
 from slipway.api.model_deployment import ModelDeployment
 from slipway.controllers.model_deployment.observed import Installation, Missing, Observed
-from slipway.controllers.model_deployment.policy import is_ready, may_read, revision_of
+from slipway.controllers.model_deployment.policy import is_ready, may_read, revision_of, rolls_out
 from slipway.controllers.shared.objects import owned, selector
 from slipway.controllers.shared.pods import PodSettings
 from slipway.kube.port import Object
 from slipway.kube.resources import APP_BUILD, DEPLOYMENT, POD, SERVICE
+from slipway.provenance.dsse import KeyInvalid, load_public_keys
+from slipway.provenance.policy import Policy, problem
+from slipway.provenance.verify import verify_claims
 from slipway.reconcile.contract import Stalled
 from slipway.reconcile.deps import Deps
 from slipway.registry.errors import NotInRegistry, UnknownAlias, UnknownVersion
@@ -24,7 +27,9 @@ from slipway.registry.records import VersionRecord
 def installation(deps: Deps) -> Installation:
     s = deps.settings
     pods = PodSettings(s.registry, s.store_secret, s.store_endpoint, s.store_region, s.image_pull_policy, s.image_pull_secret)
-    return Installation(pods, s.serving_image, s.serving_service_account, s.trusted_types, s.alias_poll_seconds)
+    return Installation(
+        pods, s.serving_image, s.serving_service_account, s.trusted_types, s.alias_poll_seconds, s.verification, s.public_keys
+    )
 
 
 async def observe(deps: Deps, resource: Object) -> Observed:
@@ -60,6 +65,9 @@ async def _wanted(deps: Deps, observed: Observed) -> Observed:
     version = await _version(deps, observed.deployment)
     if isinstance(version, Missing):
         return replace(observed, missing=version)
+    untrusted = await _untrusted(deps, observed.deployment, version)
+    if untrusted is not None:
+        return replace(observed, missing=untrusted)
     app = await _image(deps, observed)
     if isinstance(app, Missing):
         return replace(observed, version=version, missing=app)
@@ -85,6 +93,23 @@ async def _version(deps: Deps, deployment: ModelDeployment) -> VersionRecord | M
         return Missing(conditions.VERSION_NOT_FOUND, f"spec.model.version: {error}")
     except NotInRegistry as error:
         return Missing(conditions.MODEL_NOT_FOUND, f"spec.model.name: {error}")
+
+
+async def _untrusted(deps: Deps, deployment: ModelDeployment, version: VersionRecord) -> Missing | None:
+    """What a version that would be new here lacks of what the installation demands; None when it may go."""
+    policy = deps.settings.verification
+    if policy is Policy.OFF or not rolls_out(deployment, version.digest):
+        return None
+    try:
+        keys = load_public_keys(deps.settings.public_keys)
+    except KeyInvalid as error:
+        return Missing(conditions.NOT_VERIFIED, f"the chart's value provenance.publicKeys: {error}")
+    checks = await deps.executor.run(verify_claims, deps.blobs, version, keys)
+    lacking = problem(checks, policy)
+    if lacking is None:
+        return None
+    demanded = f"the installation demands provenance.verification={policy.value}"
+    return Missing(conditions.NOT_VERIFIED, f"version {version.version} is not rolled out: {lacking} ({demanded})")
 
 
 async def _image(deps: Deps, observed: Observed) -> tuple[str, str | None] | Missing:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from slipway.api.model_deployment import ModelDeployment
 from slipway.controllers.shared.pods import PodSettings
 from slipway.kube.port import Object
+from slipway.provenance.policy import Policy
 from slipway.registry.records import VersionRecord
 
 
@@ -20,6 +21,8 @@ class Installation:
     service_account: str
     trusted_types: tuple[str, ...]
     alias_poll_seconds: float
+    verification: Policy = Policy.OFF
+    public_keys: str = ""
 
 
 @dataclass(frozen=True)

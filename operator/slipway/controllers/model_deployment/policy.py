@@ -21,6 +21,12 @@ def may_read(reader: str, owner: str, grants: Iterable[tuple[str, str]]) -> bool
     return reader == owner or any(a in (reader, "*") and b in (owner, "*") for a, b in grants)
 
 
+def rolls_out(deployment: ModelDeployment, digest: str) -> bool:
+    """Whether bytes with the root digest `digest` would be new here: what serves already was checked before it did."""
+    stable = deployment.status.stable if deployment.status else None
+    return stable is None or stable.digest != digest
+
+
 def revision_name(digest: str, image: str, spec: ModelDeploymentSpec) -> str:
     """Digest of the model's bytes, the image, and what of spec ends up in a pod. Replicas and deadlines do not; nor does
     anything of the operator's own, so that an upgrade of it restarts no pod."""

@@ -55,12 +55,13 @@ def _code(error: BaseException) -> ExitCode | None:
     from slipway.api.common import InvalidResource
     from slipway.kube import port as kube
     from slipway.registry import errors as registry
+    from slipway.registry.query.tree import InvalidQuery
     from slipway.sources import errors as sources
     from slipway.storage import port as storage
 
     codes: tuple[tuple[tuple[type[BaseException], ...], ExitCode], ...] = (
         ((registry.NotInRegistry, storage.NotFound, sources.SourceMissing), ExitCode.NOT_FOUND),
-        ((registry.InvalidName, registry.InvalidDigest, storage.InvalidKey), ExitCode.USAGE),
+        ((registry.InvalidName, registry.InvalidDigest, InvalidQuery, storage.InvalidKey), ExitCode.USAGE),
         ((storage.OutcomeUnknown,), ExitCode.FAILED),
         ((registry.LostRace, storage.Precondition, kube.Conflict), ExitCode.LOST),
         ((registry.RegistryError, storage.StorageError, kube.KubeError, sources.SourceError, InvalidResource), ExitCode.FAILED),

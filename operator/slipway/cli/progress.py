@@ -21,3 +21,19 @@ def bytes_moved(what: str, total: int) -> Iterator[Callable[[int], None] | None]
     with Progress(*columns, console=console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=total)
         yield lambda moved: bar.advance(task, moved)
+
+
+@contextmanager
+def counted(what: str) -> Iterator[Callable[[int], None] | None]:
+    """A callback to be told of things done, of which nobody knows how many there are; None when stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from slipway.cli.output import console
+
+    columns = (TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done: bar.advance(task, done)

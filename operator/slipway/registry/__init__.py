@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from slipway.registry.aliases import ANY, Expected
     from slipway.registry.blobs import Blobs
+    from slipway.registry.difference import Change, Difference
     from slipway.registry.errors import (
         CorruptBlob,
         CorruptRecord,
@@ -28,8 +29,12 @@ if TYPE_CHECKING:
         UnknownVersion,
         UnsafePath,
     )
+    from slipway.registry.index import IndexReport
+    from slipway.registry.lineage import Lineage, LineageEdge, LineageNode
     from slipway.registry.names import ModelName, ModelRef
+    from slipway.registry.query import InvalidQuery
     from slipway.registry.registry import Registry, Verification
+    from slipway.registry.search import Hit, SearchResult
 
 _HOMES = {
     "aliases": ("ANY", "Expected"),
@@ -50,6 +55,11 @@ _HOMES = {
         "UnknownVersion",
         "UnsafePath",
     ),
+    "difference": ("Change", "Difference"),
+    "index": ("IndexReport",),
+    "lineage": ("Lineage", "LineageEdge", "LineageNode"),
+    "query": ("InvalidQuery",),
+    "search": ("Hit", "SearchResult"),
     "names": ("ModelName", "ModelRef"),
     "registry": ("Registry", "Verification"),
 }
@@ -58,12 +68,20 @@ _MODULES = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [
     "ANY",
     "Blobs",
+    "Change",
     "CorruptBlob",
     "CorruptRecord",
+    "Difference",
     "Expected",
     "FileChanged",
+    "Hit",
+    "IndexReport",
     "InvalidDigest",
     "InvalidName",
+    "InvalidQuery",
+    "Lineage",
+    "LineageEdge",
+    "LineageNode",
     "LostRace",
     "MissingBlob",
     "ModelName",
@@ -72,6 +90,7 @@ __all__ = [
     "NotInRegistry",
     "Registry",
     "RegistryError",
+    "SearchResult",
     "UnknownAlias",
     "UnknownModel",
     "UnknownVersion",

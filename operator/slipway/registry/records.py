@@ -220,4 +220,6 @@ class Pin(Document):
     versions: tuple[str, ...] = ()
     """``<namespace>/<model>:<number>`` each."""
     blobs: tuple[Digest, ...] = ()
+    images: tuple[str, ...] = ()
+    """Images that it runs the versions with, by digest."""
     at: datetime

@@ -12,6 +12,7 @@ from typing import TypeVar
 from slipway.registry import documents
 from slipway.registry.aliases import ANY, Aliases, Expected
 from slipway.registry.blobs import Blobs
+from slipway.registry.difference import Difference, difference
 from slipway.registry.errors import (
     CorruptBlob,
     MissingBlob,
@@ -22,8 +23,11 @@ from slipway.registry.errors import (
     UnknownVersion,
     closest,
 )
+from slipway.registry.index import Index, IndexReport
+from slipway.registry.lineage import Lineage, lineage_of
 from slipway.registry.names import LATEST, ModelName, ModelRef, check_digest, check_path, check_version
 from slipway.registry.records import AliasMove, AttemptResult, Document, Pin, VersionDraft, VersionRecord
+from slipway.registry.search import NEWEST, Page, Scope, SearchResult, search
 from slipway.registry.sequence import create
 from slipway.registry.versions import Versions
 from slipway.storage import S3Options, open_store
@@ -62,6 +66,7 @@ class Registry:
     ) -> None:
         self.store = store
         self.blobs = Blobs(store, clock=clock)
+        self._index = Index(store, clock=clock)
         self._clock = clock
         self._uuid = uuid
         self._pause = pause
@@ -110,8 +115,7 @@ class Registry:
 
     def models(self, namespace: str | None = None) -> list[ModelName]:
         """All models that have a version, sorted; of one namespace, or of all."""
-        namespaces = [namespace] if namespace is not None else list(self.store.list_folders("models/"))
-        names = [name for space in namespaces for name in self._named(space)]
+        names = self._folders(namespace)
 
         def has_version(name: ModelName) -> bool:
             prefix = f"models/{name.namespace}/{name.model}/versions/"
@@ -135,6 +139,55 @@ class Registry:
         if move is None or move.version is None:
             raise self._unknown_alias(wanted.name, wanted.alias, move)
         return self.get(wanted.name, move.version)
+
+    # Metadata
+
+    def search(
+        self,
+        expression: str = "",
+        *,
+        models: Iterable[Model] | None = None,
+        namespace: str | None = None,
+        order_by: str = NEWEST,
+        limit: int = 100,
+        offset: int = 0,
+    ) -> SearchResult:
+        """Versions that `expression` holds for (`slipway.registry.query`), among `models`, a namespace's, or all; newest
+        first, or by another field, ``-metrics.auc`` for the largest first. What was registered a moment ago is found too,
+        with or without an index. Raises InvalidQuery."""
+        named = None if models is None else sorted({_name(model) for model in models})
+        scope = Scope(
+            models=None if named is None else frozenset(map(str, named)),
+            namespace=None if namespace is None else ModelName(namespace, "any").namespace,
+        )
+        names = (lambda: self._folders(namespace)) if named is None else (lambda: named)
+        page = Page(order_by, limit, offset)
+        return search(self.store, self._index, names, expression, scope, page)
+
+    def update_index(self, *, afresh: bool = False, progress: Callable[[int], None] | None = None) -> IndexReport:
+        """Takes new versions into the derived index, which makes search and long pages quick; with `afresh`, makes it anew
+        from the records alone. Anybody may, at any time, also two at once. `progress` is told of versions as they are
+        read."""
+        return self._index.update(self._folders(None), afresh=afresh, progress=progress)
+
+    def lineage(self, ref: ModelRef | str, default_namespace: str | None = None) -> Lineage:
+        """What a version was made of and what came of it: data, code, image and build; aliases, deployments and app builds.
+        Raises as `resolve`."""
+        record = self.resolve(ref, default_namespace)
+        return lineage_of(record, self.aliases(record.model).values(), self.pins())
+
+    def diff(self, before: ModelRef | str, after: ModelRef | str, default_namespace: str | None = None) -> Difference:
+        """How two versions differ, of one model or of two. Raises as `resolve`."""
+        return difference(self.resolve(before, default_namespace), self.resolve(after, default_namespace))
+
+    def deployed(self, model: Model, version: int | None = None) -> list[Pin]:
+        """Who uses a version, or any version, of a model now: the pins that name it, sorted by kind, namespace, name."""
+        name = _name(model)
+        wanted = f"{name}:{version}" if version is not None else f"{name}:"
+        using = [
+            pin for pin in self.pins() if any(v == wanted or (version is None and v.startswith(wanted)) for v in pin.versions)
+        ]
+        return sorted(using, key=lambda pin: (pin.kind, pin.namespace, pin.name))
 
     # Aliases
 
@@ -175,15 +228,25 @@ class Registry:
 
     # Pins
 
-    def pin(self, kind: str, namespace: str, name: str, *, versions: Iterable[str] = (), blobs: Iterable[str] = ()) -> Pin:
-        """Says that an object uses `versions` (``namespace/model:number`` each) and `blobs`; replaces what it said
-        before."""
+    def pin(
+        self,
+        kind: str,
+        namespace: str,
+        name: str,
+        *,
+        versions: Iterable[str] = (),
+        blobs: Iterable[str] = (),
+        images: Iterable[str] = (),
+    ) -> Pin:
+        """Says that an object uses `versions` (``namespace/model:number`` each) and `blobs`, with `images`; replaces what it
+        said before."""
         pin = Pin(
             kind=kind,
             namespace=namespace,
             name=name,
             versions=tuple(sorted(set(versions))),
             blobs=tuple(sorted(set(blobs))),
+            images=tuple(sorted(set(images))),
             at=self._clock(),
         )
         self.store.put(_pin_key(kind, namespace, name), pin.to_json(), content_type="application/json")
@@ -247,6 +310,11 @@ class Registry:
 
     def _aliases(self, model: ModelName) -> Aliases:
         return Aliases(self.store, model, pause=self._pause)
+
+    def _folders(self, namespace: str | None) -> list[ModelName]:
+        """Models of one namespace or of all, by their folders, with or without a version."""
+        namespaces = [namespace] if namespace is not None else list(self.store.list_folders("models/"))
+        return [name for found in in_parallel(self._named, namespaces, 8) for name in found]
 
     def _named(self, namespace: str) -> list[ModelName]:
         """Models of a namespace by their folders, with or without a version; folders of others are passed over."""

@@ -11,13 +11,14 @@ arrives late, after its writer was given up for dead, finds its number taken and
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 
 from slipway.registry import documents
 from slipway.registry.errors import CorruptRecord, UnknownVersion
 from slipway.registry.names import ModelName, check_digest
+from slipway.registry.packs import read_packed
 from slipway.registry.records import (
     SCHEMA_VERSION,
     Digest,
@@ -71,15 +72,27 @@ class Versions:
         data = self._log.read(version)
         if data is None:
             raise UnknownVersion(f"{self.model} has no version {version}")
-        return self._parse(version, data)
+        return self.parse(version, data)
 
     def page(self, before: int | None, limit: int) -> list[VersionRecord]:
         """At most `limit` versions below `before`, newest first."""
         last = self._log.position().last
         top = last if before is None else min(last, before - 1)
-        numbers = range(top, max(0, top - limit), -1)
-        found = zip(numbers, self._log.read_many(numbers), strict=True)
-        return [self._parse(number, data) for number, data in found if data is not None]
+        found = self.raw(range(top, max(0, top - limit), -1))
+        return [self.parse(number, data) for number, data in found.items()]
+
+    def raw(self, numbers: Sequence[int], *, packed: bool = True) -> dict[int, bytes]:
+        """Records as they are stored, by number, in the order asked for; those that do not exist are left out. With
+        `packed`, packs are used where there are any."""
+        found = read_packed(self._store, self.model, numbers) if packed else {}
+        alone = [number for number in numbers if number not in found]
+        read = zip(alone, self._log.read_many(alone), strict=True)
+        found |= {number: data for number, data in read if data is not None}
+        return {number: found[number] for number in numbers if number in found}
+
+    def last_from(self, known: int) -> int:
+        """The highest version, given that `known` exists (0: nothing is known), in one request as a rule."""
+        return self._log.last_after(known) if known else self._log.position().last
 
     def find_build(self, build_id: str) -> VersionRecord | None:
         """The version of a build identity; None when it was not registered."""
@@ -88,7 +101,7 @@ class Versions:
             return None
         for number, data in self._ahead(intent.base + 1):
             if documents.peek(data, "buildId") == build_id:
-                return self._parse(number, data)
+                return self.parse(number, data)
         return None
 
     def register(self, draft: VersionDraft, *, writer: str, now: datetime) -> VersionRecord:
@@ -124,7 +137,7 @@ class Versions:
                 if data is None:
                     break  # a hole, made by hand: it is free
                 if documents.peek(data, "buildId") == draft.build_id:
-                    return self._parse(taken, data)
+                    return self.parse(taken, data)
                 number = taken + 1
             record = self._record(draft, number, writer, now)
             body = record.to_json()
@@ -132,7 +145,7 @@ class Versions:
             if stored == body:
                 return record
             if documents.peek(stored, "buildId") == draft.build_id:
-                return self._parse(number, stored)
+                return self.parse(number, stored)
             known = max(known, self._log.last_after(number))
             number += 1
 
@@ -161,7 +174,8 @@ class Versions:
             writer=writer,
         )
 
-    def _parse(self, number: int, data: bytes) -> VersionRecord:
+    def parse(self, number: int, data: bytes) -> VersionRecord:
+        """The record of version `number` in `data`, checked. Raises CorruptRecord, NewerSchema."""
         where = f"{self._store.uri}/{self._log.key(number)}"
         record = documents.load(VersionRecord, data, where)
         if (record.model, record.version) != (str(self.model), number):

@@ -124,6 +124,11 @@ class AppBuildSpec(Model):
         default="Layers",
         description="How the image is made. Layers: layers put on the base, without a container builder. Default: Layers.",
     )
+    rebase: Literal["Automatic", "Never"] = Field(
+        default="Automatic",
+        description="What a new digest of the base image does. Automatic: the base's layers are swapped, or the image is"
+        " built anew when its Python changed. Never: it is taken with the next build for another reason. Default: Automatic.",
+    )
     retry: Retry | None = Field(
         default=None, description="What happens after a failed attempt. Default: two retries after 30 and 60 seconds."
     )
@@ -157,7 +162,9 @@ class AppBuildRun(Model):
 
     id: Digest = Field(description="Build identity: digest of everything that determines the image.")
     reason: ReasonName | None = Field(
-        default=None, description="Why it was started: FirstBuild, SpecChanged, SourceChanged, Forced or CacheHit."
+        default=None,
+        description="Why it was started: FirstBuild, SpecChanged, SourceChanged, RequirementsChanged, BaseChanged, Forced"
+        " or CacheHit.",
     )
     attempt: int | None = Field(default=None, ge=0, description="Number of the attempt, from 1.")
     first_attempt: int | None = Field(
@@ -170,6 +177,7 @@ class AppBuildRun(Model):
     generation: int | None = Field(default=None, ge=0, description="metadata.generation that the build was made for.")
     source: Digest | None = Field(default=None, description="Digest of the source.")
     base: str | None = Field(default=None, max_length=600, description="The base image, by digest.")
+    requirements: Digest | None = Field(default=None, description="Digest of spec.requirements.")
     layers: tuple[Layer, ...] = Field(default=(), max_length=256, description="Layers of the image, lowest first.")
     sbom: Digest | None = Field(default=None, description="Digest of the CycloneDX bill of materials.")
     bytes_sent: int | None = Field(default=None, ge=0, description="Bytes sent to the image registry.")

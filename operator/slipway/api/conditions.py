@@ -242,8 +242,19 @@ BUILD_REASONS: Mapping[str, str] = {
     "FirstBuild": "The resource is new.",
     "SpecChanged": "Parameters, image, base, requirements or another field that determines the result changed.",
     "SourceChanged": "The source has another digest.",
+    "RequirementsChanged": "spec.requirements changed.",
+    "BaseChanged": "The base image has another digest; with spec.rebase Automatic that alone starts a build.",
     "InputChanged": "An input has another digest.",
     "Forced": "spec.rebuild has a new value.",
     "CacheHit": "Nothing was built: a result of the same identity exists and its files are still there.",
 }
-FIRST_BUILD, SPEC_CHANGED, BUILD_SOURCE_CHANGED, BUILD_INPUT_CHANGED, FORCED, CACHE_HIT = BUILD_REASONS
+(
+    FIRST_BUILD,
+    SPEC_CHANGED,
+    BUILD_SOURCE_CHANGED,
+    REQUIREMENTS_CHANGED,
+    BASE_CHANGED,
+    BUILD_INPUT_CHANGED,
+    FORCED,
+    CACHE_HIT,
+) = BUILD_REASONS

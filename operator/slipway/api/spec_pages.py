@@ -46,8 +46,9 @@ def reasons(kind: str) -> str:
 
 
 def build_reasons(kind: str) -> str:
-    """Values of status.build.reason; an AppBuild has no inputs."""
-    shown = {name: text for name, text in BUILD_REASONS.items() if kind == "ModelBuild" or name != "InputChanged"}
+    """Values of status.build.reason; an AppBuild has no inputs, a ModelBuild neither requirements nor base."""
+    others = {"InputChanged"} if kind == "AppBuild" else {"RequirementsChanged", "BaseChanged"}
+    shown = {name: text for name, text in BUILD_REASONS.items() if name not in others}
     return _table(("reason", "meaning"), ((f"`{name}`", text) for name, text in shown.items()))
 
 

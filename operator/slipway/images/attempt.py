@@ -72,6 +72,7 @@ class Draft:
     bytes_sent: int = 0
     attestation_bytes_sent: int = 0
     sbom: str | None = None
+    rebased: bool = False
     attestations: tuple[Attestation, ...] = ()
     timings: dict[str, float] = field(default_factory=dict)
 
@@ -143,6 +144,7 @@ def _report(pod: Pod, draft: Draft, failure: Failure | None) -> AppBuildResult:
         attestation_bytes_sent=draft.attestation_bytes_sent,
         requirements=draft.requirements,
         sbom=draft.sbom if whole else None,
+        rebased=draft.rebased and whole,
         attestations=draft.attestations if whole else (),
         source=draft.source,
         started_at=draft.started_at,

@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from slipway.images import application, assemble, attest, contract, layer, requirements, uv, wheels
+from slipway.images import application, assemble, attest, contract, layer, rebase, requirements, uv, wheels
 from slipway.images.assemble import BaseImage, Image, Part
 from slipway.images.attempt import Draft, Pod
 from slipway.images.blobs import StoredFile
-from slipway.images.contract import AppBuildRequest, AppLayer
+from slipway.images.contract import AppBuildRequest, AppBuildResult, AppLayer
 from slipway.images.credentials import Anonymous, Credentials, DockerConfig
 from slipway.images.errors import ImageError, InvalidReference
 from slipway.images.interpreter import inspect, machine, running
@@ -76,20 +76,12 @@ class _Assembly:
         with draft.step("base"):
             base = self._base()
             runtime = runtime_of(base)
-        draft.base = str(base.reference)
-        pod.tell(f"base {draft.base}: Python {runtime.python_version}, {runtime.platform}, {len(base.manifest.layers)} layers")
-        with draft.step("fetch"):
-            source = self._fetch()
-        with draft.step("resolve"):
-            lock = self._resolve(runtime, source)
-        draft.requirements = lock
-        parts = list(assemble.base_parts(self.client, base))
-        if lock:
-            with draft.step("install"):
-                parts.append(self._requirements_part(lock, runtime, source))
-        with draft.step("layers"):
-            parts.append(self._application_part(runtime, source))
-        image = self._compose(base, runtime, lock, parts)
+        draft.base = self.request.base
+        pod.tell(
+            f"base {base.reference}: Python {runtime.python_version}, {runtime.platform}, {len(base.manifest.layers)} layers"
+        )
+        own = self._rebased(runtime) or self._built(runtime)
+        image = self._compose(base, runtime, draft.requirements, [*assemble.base_parts(self.client, base), *own])
         with draft.step("push"):
             self._push(image)
         with draft.step("attest"):
@@ -99,6 +91,35 @@ class _Assembly:
         assemble.tag(self.client, image, self.to, self.request.tags, tally=tally)
         draft.bytes_sent += tally.bytes_sent
         pod.tell(f"pushed {draft.image}: {size_text(draft.bytes_sent)} sent")
+
+    def _rebased(self, runtime: Runtime) -> tuple[Part, ...]:
+        """The layers of the build before, when they fit the new base; else none."""
+        pod, draft, previous = self.pod, self.draft, self.request.previous
+        if previous is None:
+            return ()
+        with draft.step("rebase"):
+            done = pod.patiently(lambda: pod.registry.read_result(previous.build_id, previous.attempt, AppBuildResult))
+            parts = rebase.own_parts(self.client, done, runtime) if done is not None else rebase.Unfit("its result is lost")
+        if isinstance(parts, rebase.Unfit):
+            pod.tell(f"the layers of the build before cannot stay: {parts.why}")
+            return ()
+        draft.source, draft.requirements, draft.rebased = done.source, done.requirements, True
+        pod.tell(f"only the base changed: {len(parts)} layers stay as they are")
+        return parts
+
+    def _built(self, runtime: Runtime) -> list[Part]:
+        """The layers of requirements and application, made from the source."""
+        draft, parts = self.draft, []
+        with draft.step("fetch"):
+            source = self._fetch()
+        with draft.step("resolve"):
+            draft.requirements = lock = self._resolve(runtime, source)
+        if lock:
+            with draft.step("install"):
+                parts.append(self._requirements_part(lock, runtime, source))
+        with draft.step("layers"):
+            parts.append(self._application_part(runtime, source))
+        return parts
 
     def _base(self) -> BaseImage:
         try:

@@ -87,7 +87,6 @@ RETRYABLE = frozenset(
         INDEX_UNAVAILABLE,
         REGISTRY_UNAVAILABLE,
         REGISTRY_FULL,
-        SECRET_MISSING,
         STORE_UNAVAILABLE,
         BUILD_FAILED,
         OUT_OF_MEMORY,
@@ -108,6 +107,13 @@ GLIBC_LABEL = "dev.slipway.glibc"
 """On an image: the version of its C library, which decides which wheels run."""
 
 Platform = Annotated[str, Field(pattern=r"^linux/(amd64|arm64)$")]
+
+
+class PreviousBuild(Document):
+    """An attempt that succeeded, by what names it in the store."""
+
+    build_id: Digest
+    attempt: int = Field(ge=1)
 
 
 class AppBuildRequest(Document):
@@ -145,6 +151,8 @@ class AppBuildRequest(Document):
     """Name of the Secret that ``DOCKER_CONFIG`` was mounted from, for messages."""
     refresh: bool = False
     """Resolve the requirements anew, although a resolution for the same lines is recorded."""
+    previous: PreviousBuild | None = None
+    """A build that differs in nothing but the base: its own layers may be put on the new one (a rebase)."""
 
 
 class AppLayer(Document):
@@ -182,6 +190,8 @@ class AppBuildResult(JobResult):
     """What the requirements resolved to: ``name==version --hash=sha256:…`` each. Empty without any."""
     sbom: Digest | None = None
     """Digest of the CycloneDX document."""
+    rebased: bool = False
+    """The layers are those of the previous build, on another base."""
     attestations: tuple[Attestation, ...] = ()
     source: SourceRecord | None = None
 

@@ -83,5 +83,7 @@ def shortened(text: str) -> str:
     """What uv wrote, without what is of no use in a message: `LONGEST` characters of it at most, credentials hidden."""
     clean = _CREDENTIALS.sub("***@", _ANSI.sub("", text))
     lines = [line.strip() for line in clean.splitlines() if not _NOISE.match(line)]
-    words = " ".join(" ".join(lines).replace("╰─▶", "").replace("├─▶", "").replace("×", "").split())
+    lines = [line.removeprefix("error: ") for line in lines]
+    lines = [f": {line.removeprefix('cause: ')}" if line.startswith("cause: ") else line for line in lines]
+    words = " ".join(" ".join(lines).replace(" : ", ": ").replace("╰─▶", "").replace("├─▶", "").replace("×", "").split())
     return words if len(words) <= LONGEST else words[: LONGEST - 1] + "…"

@@ -16,7 +16,7 @@ from slipway.images.reference import Reference, parse
 from slipway.images.registry_client import RegistryClient
 from slipway.training.process import Stop
 from tests.contract.images.servers import Fault, Proxy, Running, Seen, layer_files
-from tests.fakes.images import CODE, Site, push_base, wheel
+from tests.fakes.images import BUILD_ID, CODE, Site, push_base, wheel
 from tests.fakes.package_index import package_index
 
 
@@ -129,6 +129,45 @@ def test_an_image_can_be_the_base_of_another(site: Site, client: RegistryClient)
     assert second.requirements == (), "the base has it"
     assert holds(second) == ["base", "base", "base", "application"]
     assert config_of(client, image_of(second)).config.variables["SLIPWAY_ENTRYPOINT"] == "more:More"
+
+
+def test_a_new_base_is_put_below_by_the_manifest_alone(site: Site, client: RegistryClient, registry: Running) -> None:
+    tiny = wheel(site.root / "wheels", "tiny", extra=bytes(range(256)) * 4000)
+    code = {**CODE, tiny.name: tiny.read_bytes(), "requirements.txt": "tiny\n"}
+    first = site.build(code)
+    newer = push_base(client, Reference(registry.host, "slipway/serving"), site.root / "newer", files={"etc/new": b"new"})
+    previous = {"build_id": BUILD_ID, "attempt": site.attempts}
+    unreachable = {"kind": "git", "uri": "https://127.0.0.1:1/x", "digest": "sha256:" + "0" * 64}
+    rebased = site.build(base=newer, previous=previous, source=unreachable)
+    assert rebased.rebased
+    assert rebased.layers[1:] == first.layers[1:]
+    assert rebased.layers[0] != first.layers[0]
+    assert rebased.requirements == first.requirements
+    assert rebased.bytes_sent < 5000
+    whole = site.build(code, base=newer)
+    assert not whole.rebased
+    assert [layer.digest for layer in whole.layers] == [layer.digest for layer in rebased.layers]
+    assert config_of(client, image_of(whole)) == config_of(client, image_of(rebased))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"python": "3.12.1"}, "Python 3.11.2"),
+        ({"packages": ["numpy==2.4.0"]}, "other packages"),
+    ],
+)
+def test_layers_that_do_not_fit_a_new_base_are_built_again(
+    change: dict[str, Any], words: str, site: Site, client: RegistryClient, registry: Running
+) -> None:
+    tiny = wheel(site.root / "wheels", "tiny", requires=["numpy"])
+    code = {**CODE, tiny.name: tiny.read_bytes(), "requirements.txt": "tiny\n"}
+    site.build(code)
+    newer = push_base(client, Reference(registry.host, "slipway/serving"), site.root / "newer", **change)
+    result = site.build(code, base=newer, previous={"build_id": BUILD_ID, "attempt": site.attempts})
+    image_of(result)
+    assert not result.rebased
+    assert words in site.registry.blobs.read(result.logs[0].digest).decode()
 
 
 # ---- what he is told when it fails ----

@@ -97,7 +97,6 @@ def test_every_rule_has_a_message_that_begins_with_the_field(kind: Kind) -> None
     ("name", "paths"),
     [
         ("ModelBuild", ["schedule", "triggers", "queueName", "retention", "inputs[].featureView"]),
-        ("AppBuild", ["rebase"]),
         ("ModelDeployment", ["autoscaling", "rollout", "traffic"]),
     ],
 )

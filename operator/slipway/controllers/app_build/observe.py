@@ -12,7 +12,7 @@ from slipway.controllers.app_build.policy import build_identity, is_settled
 from slipway.controllers.shared.observe import Code, Recorded, observe_attempt, owned_jobs, pin_source
 from slipway.controllers.shared.pods import PodSettings
 from slipway.images import contract
-from slipway.images.contract import AppBuildRequest, AppBuildResult
+from slipway.images.contract import AppBuildRequest, AppBuildResult, PreviousBuild
 from slipway.images.errors import InvalidReference, NotInRegistry, RegistryDenied, RegistryError
 from slipway.images.lookup import exists, pin
 from slipway.kube.port import Object
@@ -40,8 +40,9 @@ async def observe(deps: Deps, resource: Object) -> Observed:
     current = build.status.build if build.status else None
     code = await _config_map(deps, build, current)
     changed = bool(code and current and code.source.digest != current.source)
-    if is_settled(build, token, source_changed=changed):
-        return replace(base, settled=True, identity=current.id if current else "")
+    if current and is_settled(build, token, changed=changed):
+        image = await _new_base(deps, base, current)
+        return await _rebase(deps, base, current, image) if image else replace(base, settled=True, identity=current.id)
     if current and not changed and current.generation == build.metadata.generation and current.rebuild == token:
         kept = await _go_on(deps, base, current)
         if kept is not None:
@@ -80,7 +81,23 @@ async def _begin(deps: Deps, base: Observed, code: Code | None) -> Observed:
     code = code or await pin_source(deps, build.metadata.namespace, build.spec.source)
     if code is None:
         raise Stalled(conditions.INVALID_SPEC, "source: give exactly one of configMap, s3, git")
-    image = await _pin_base(deps, base)
+    return await _planned(deps, base, code, await _pin_base(deps, base))
+
+
+async def _rebase(deps: Deps, base: Observed, current: AppBuildRun, image: str) -> Observed:
+    """The build that has ended, with the same source on another base. A build that failed, or whose request is lost, is
+    planned from what spec names now."""
+    attempt = await observe_attempt(deps, base.build, current.id, base.jobs, None, AppBuildResult)
+    request = await deps.executor.run(deps.registry.read_request, current.id, attempt.number, AppBuildRequest)
+    if current.outcome != "Succeeded" or request is None:
+        return await _begin(deps, base, None)
+    previous = PreviousBuild(build_id=current.id, attempt=attempt.number)
+    return await _planned(deps, replace(base, previous=previous), Code(request.source), image)
+
+
+async def _planned(deps: Deps, base: Observed, code: Code, image: str) -> Observed:
+    """The build of `code` on `image`, and where it stands."""
+    build = base.build
     identity = build_identity(build, code.source, image, base.token)
     current = build.status.build if build.status else None
     recorded = None
@@ -113,6 +130,18 @@ async def _pin_base(deps: Deps, base: Observed) -> str:
         raise Stalled(conditions.REGISTRY_DENIED, message) from error
     except RegistryError as error:
         raise Transient(conditions.REGISTRY_UNAVAILABLE, f"base.image: {error}") from error
+
+
+async def _new_base(deps: Deps, base: Observed, current: AppBuildRun) -> str | None:
+    """The base image as it is now, if it has another digest than the one that was built on and that shall start a build. In
+    doubt none: an image that stands is no reason to complain about a registry."""
+    if current.base is None or base.build.spec.rebase == "Never":
+        return None
+    try:
+        image = await _pin_base(deps, base)
+    except (Stalled, Transient):
+        return None
+    return image if image != current.base else None
 
 
 async def _is_there(deps: Deps, result: AppBuildResult) -> bool:

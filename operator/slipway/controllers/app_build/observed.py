@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from slipway.api.app_build import AppBuild
 from slipway.controllers.shared.attempts import Attempt
 from slipway.controllers.shared.pods import PodSettings
-from slipway.images.contract import AppBuildRequest, AppBuildResult
+from slipway.images.contract import AppBuildRequest, AppBuildResult, PreviousBuild
 from slipway.kube.port import Object
 from slipway.sources.pinned import PinnedSource
 
@@ -41,5 +41,7 @@ class Observed:
     base: str | None = None
     """The base image by digest, as it is now."""
     blobs: Mapping[str, bytes] = field(default_factory=dict)
+    previous: PreviousBuild | None = None
+    """The build that has ended, when only the base image is another now."""
     request: AppBuildRequest | None = None
     attempt: Attempt[AppBuildResult] | None = None

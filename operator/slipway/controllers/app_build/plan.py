@@ -9,7 +9,7 @@ from slipway.api import conditions
 from slipway.api.app_build import AppBuildRun
 from slipway.controllers.app_build.job import job_manifest
 from slipway.controllers.app_build.observed import Observed
-from slipway.controllers.app_build.policy import app_name, why
+from slipway.controllers.app_build.policy import HEALING, app_name, why
 from slipway.controllers.app_build.validate import Valid
 from slipway.controllers.shared.attempts import (
     Attempt,
@@ -53,7 +53,7 @@ def plan(valid: Valid, now: datetime) -> Planned[Decision]:
     if observed.settled or observed.attempt is None:
         return Planned(decision=Settled(), live=observed.jobs)
     spec = observed.build.spec
-    step = next_step(observed.attempt, Limits(spec.retry_limit, spec.backoff_seconds, RETRYABLE, spec.suspend), now)
+    step = next_step(observed.attempt, Limits(spec.retry_limit, spec.backoff_seconds, RETRYABLE, spec.suspend, HEALING), now)
     decision = Working(step, _reason(observed, observed.attempt, step))
     deletions = tuple(
         Deletion(JOB, job["metadata"]["namespace"], job["metadata"]["name"], job["metadata"]["uid"])
@@ -78,7 +78,7 @@ def _reason(observed: Observed, attempt: Attempt[AppBuildResult], step: Next[App
         return current.reason
     if isinstance(step, Done) and _is_of_before(attempt.job, current):
         return conditions.CACHE_HIT
-    return why(observed.build, current, observed.source, observed.token)
+    return why(observed.build, current, observed.source, observed.base, observed.token)
 
 
 def _is_of_before(job: Object | None, current: AppBuildRun | None) -> bool:
@@ -129,4 +129,5 @@ def build_request(observed: Observed, number: int) -> AppBuildRequest:
         tags=(build_tag(observed.identity),),
         deadline_seconds=build.spec.deadline_seconds,
         refresh=observed.token is not None,
+        previous=observed.previous,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from slipway.api import conditions
 from slipway.api.app_build import AppBuild, AppBuildRun
+from slipway.api.conditions import REASONS
 from slipway.images import contract
 from slipway.registry.records import digest_of
 from slipway.sources.pinned import PinnedSource
@@ -30,21 +31,32 @@ def app_name(build: AppBuild) -> str:
     return f"{build.metadata.namespace}/{build.metadata.name}"
 
 
-def why(build: AppBuild, current: AppBuildRun | None, source: PinnedSource | None, token: str | None) -> str:
-    """Why a build was started: a word of `conditions.BUILD_REASONS`."""
+def why(build: AppBuild, current: AppBuildRun | None, source: PinnedSource | None, base: str | None, token: str | None) -> str:
+    """Why a build was started: a word of `conditions.BUILD_REASONS`. Of several changes the one nearest to the user counts."""
     if current is None:
         return conditions.FIRST_BUILD
     if token != current.rebuild:
         return conditions.FORCED
-    if build.metadata.generation == current.generation or (source is not None and source.digest != current.source):
+    if source is not None and source.digest != current.source:
+        return conditions.BUILD_SOURCE_CHANGED
+    if current.requirements not in (None, requirements_digest(build)):
+        return conditions.REQUIREMENTS_CHANGED
+    if base is not None and base != current.base:
+        return conditions.BASE_CHANGED
+    if build.metadata.generation == current.generation:
         return conditions.BUILD_SOURCE_CHANGED
     return conditions.SPEC_CHANGED
 
 
-def is_settled(build: AppBuild, token: str | None, *, source_changed: bool) -> bool:
-    """Whether the build that status tells of has ended and nothing that could change that has happened since."""
+def requirements_digest(build: AppBuild) -> str:
+    return digest_of(list(build.spec.requirements))
+
+
+def is_settled(build: AppBuild, token: str | None, *, changed: bool) -> bool:
+    """Whether the build that status tells of has ended and nothing that could change that has happened since. `changed`:
+    its source or its base image has."""
     current = build.status.build if build.status else None
-    if current is None or source_changed:
+    if current is None or changed:
         return False
     if current.generation != build.metadata.generation or current.rebuild != token:
         return False
@@ -54,6 +66,8 @@ def is_settled(build: AppBuild, token: str | None, *, source_changed: bool) -> b
     return current.outcome == "Succeeded"
 
 
+HEALING = frozenset(reason for reason in contract.FAILURES if reason in REASONS and REASONS[reason].polarity == "waiting")
+"""What a pod found missing or down and may appear by itself: its build is never given up."""
 CONDITION_OF = {
     contract.OUTPUT_INVALID: conditions.INVALID_SPEC,
     contract.REQUEST_INVALID: conditions.BUILD_FAILED,

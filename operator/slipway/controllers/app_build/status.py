@@ -9,7 +9,7 @@ from slipway.api.app_build import AppBuildRun, AppBuildStatus, Layer
 from slipway.api.common import Failure
 from slipway.controllers.app_build.observed import Observed
 from slipway.controllers.app_build.plan import Decision, Settled, Working
-from slipway.controllers.app_build.policy import condition_reason
+from slipway.controllers.app_build.policy import HEALING, condition_reason, requirements_digest
 from slipway.controllers.shared.attempts import Done, Failed, Running, Start, Suspended, Waiting, created
 from slipway.controllers.shared.conditions import of_reason
 from slipway.images.contract import AppBuildResult
@@ -70,7 +70,9 @@ def _working(observed: Observed, working: Working, applied: Applied[Decision], n
             build = _failed(observed, build, failed, words, at)
             build = build.model_copy(update={"retry_after": until.replace(microsecond=0)})
             message = f"attempt {_tries(observed)} failed ({failed}): {words}"
-            events = _once(observed, message, Event("Warning", condition_reason(failed), message))
+            events = _once(observed, words if failed in HEALING else message, Event("Warning", condition_reason(failed), message))
+            if failed in HEALING:
+                return _update(observed, condition_reason(failed), words, now, events, build=build)
             return _update(observed, conditions.RETRYING, message, now, events, build=build)
         case Failed(failed, words, at):
             build = _failed(observed, build, failed, words, at)
@@ -111,7 +113,14 @@ def _run(observed: Observed, same: AppBuildRun | None, reason: str, now: datetim
     generation = observed.build.metadata.generation
     if same is not None:
         source = observed.source.digest if observed.source else same.source
-        return same.model_copy(update={"generation": generation, "source": source, "rebuild": observed.token})
+        return same.model_copy(
+            update={
+                "generation": generation,
+                "source": source,
+                "rebuild": observed.token,
+                "requirements": requirements_digest(observed.build),
+            }
+        )
     job = observed.attempt.job if observed.attempt else None
     return AppBuildRun(
         id=observed.identity,
@@ -120,6 +129,7 @@ def _run(observed: Observed, same: AppBuildRun | None, reason: str, now: datetim
         source=observed.source.digest if observed.source else None,
         rebuild=observed.token,
         base=observed.base,
+        requirements=requirements_digest(observed.build),
         started_at=created(job) if job else now.replace(microsecond=0),
     )
 
@@ -150,7 +160,7 @@ def _done(observed: Observed, build: AppBuildRun, result: AppBuildResult, reason
     build = build.model_copy(
         update={
             "first_attempt": None if cached else build.first_attempt,
-            "base": result.base or build.base,
+            "base": build.base or result.base,
             "layers": tuple(Layer(digest=layer.digest, size=layer.size, holds=layer.holds) for layer in result.layers),
             "sbom": result.sbom,
             "bytes_sent": 0 if cached else result.bytes_sent,

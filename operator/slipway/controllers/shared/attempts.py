@@ -19,6 +19,7 @@ from slipway.registry.records import JobResult
 DEADLINE_EXCEEDED = "DeadlineExceeded"
 JOB_GONE = "JobGone"
 POD_FAILED = "PodFailed"
+LONGEST_PAUSE = timedelta(minutes=10)
 
 
 R = TypeVar("R", bound=JobResult)
@@ -44,6 +45,8 @@ class Limits:
     backoff_seconds: float
     retryable: frozenset[str]
     suspend: bool = False
+    patient: frozenset[str] = frozenset()
+    """Reasons that heal by themselves: tried again whatever `retries` says, at pauses that end at `LONGEST_PAUSE`."""
 
 
 # ---- what a build shall do next ----
@@ -122,9 +125,12 @@ def next_step(attempt: Attempt[R], limits: Limits, now: datetime) -> Next[R]:
 def _after_failure(
     attempt: Attempt[R], limits: Limits, reason: str, message: str, at: datetime, now: datetime, *, conclude: bool
 ) -> Next[R]:
-    if reason not in limits.retryable or attempt.tries > limits.retries:
+    pause = timedelta(seconds=limits.backoff_seconds * 2 ** min(attempt.tries - 1, 20))
+    if reason in limits.patient:
+        pause = min(pause, LONGEST_PAUSE)
+    elif reason not in limits.retryable or attempt.tries > limits.retries:
         return Failed(reason, message, at, conclude)
-    until = at + timedelta(seconds=limits.backoff_seconds * 2 ** (attempt.tries - 1))
+    until = at + pause
     if now < until or conclude:
         return Waiting(reason, message, until, at, conclude)
     return Suspended() if limits.suspend else Start(attempt.number + 1, attempt.tries + 1)

@@ -151,6 +151,8 @@ class Story:
             f"{rows} held-out rows answered as by scikit-learn itself: all labels equal,"
             f" probabilities within {distance:.0e}; {right} of {rows} right"
         )
+        words = [f"{name} {values[0]}" for name, values in outputs.items() if len(values) == rows]
+        self.progress.say(f"  the first row's answer: {', '.join(words)}")
 
     def _second_version(self, cluster: Cluster) -> None:
         """Another parameter, requests all the while."""

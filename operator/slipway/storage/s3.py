@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from slipway.storage import S3Options
 from slipway.storage.keys import check_key, parse_s3
 from slipway.storage.parallel import serialised
-from slipway.storage.port import InvalidKey, ObjectInfo, Progress, Stored, Unavailable
+from slipway.storage.port import Denied, InvalidKey, ObjectInfo, Progress, Stored, Unavailable
 from slipway.storage.s3_errors import Failure, mapped
 from slipway.storage.s3_reader import BodyReader
 
@@ -26,6 +26,18 @@ if TYPE_CHECKING:
 
 _READ_TRIES = 3
 _PAGE = 1000
+
+
+@dataclass(frozen=True)
+class Access:
+    """Endpoint and credentials as they were found, for another library. Credentials may be short-lived: ask again."""
+
+    endpoint: str
+    region: str
+    path_style: bool
+    key_id: str = field(repr=False)
+    secret: str = field(repr=False)
+    token: str | None = field(repr=False)
 
 
 class S3Connection:
@@ -48,6 +60,18 @@ class S3Connection:
     def bucket(self, name: str) -> S3Store:
         """The whole bucket of that name."""
         return S3Store(self, name)
+
+    def access(self) -> Access:
+        """What the client uses now. Raises Denied without credentials."""
+        client = self.client
+        found = cast("Any", client)._request_signer._credentials  # the resolved, refreshing ones: boto3 has no public way
+        if found is None:
+            raise Denied(f"{client.meta.endpoint_url}: no credentials found: set AWS_ACCESS_KEY_ID, AWS_PROFILE or an identity")
+        frozen = found.get_frozen_credentials()
+        style = (cast("Any", client).meta.config.s3 or {}).get("addressing_style") == "path"
+        return Access(
+            client.meta.endpoint_url, client.meta.region_name, style, frozen.access_key, frozen.secret_key, frozen.token
+        )
 
 
 class S3Store:

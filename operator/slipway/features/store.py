@@ -1,0 +1,357 @@
+"""The feature store: definitions, tables and snapshots of a registry, for everybody who reads or writes them."""
+
+from __future__ import annotations
+
+import uuid as uuid_module
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyarrow.dataset import dataset
+
+from slipway.features import batches, tables
+from slipway.features.definitions import FeatureView, check_name, parse
+from slipway.features.engine import connection
+from slipway.features.errors import BatchRefused, InvalidDefinition, InvalidRequest
+from slipway.features.join import ENTITY_TIME, AsOf, Chosen, latest_sql, quoted
+from slipway.features.records import Revision, Snapshot, SnapshotDraft, ViewPin
+from slipway.features.snapshots import Snapshots
+from slipway.features.statistics import describe
+from slipway.features.tables import Table, Written
+from slipway.features.training_set import Joined, Wanted, join
+from slipway.features.views import Views, definition
+from slipway.registry.names import ModelName
+from slipway.registry.registry import Registry
+from slipway.storage import S3Options, open_store
+from slipway.storage.sharing import Location, location
+
+Batch = Any
+"""A pandas frame, an Arrow table, record batch or reader, or anything else with ``__arrow_c_stream__``."""
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """A training set on disk, while its context lasts."""
+
+    joined: Joined
+    pins: tuple[ViewPin, ...]
+    as_of: AsOf
+    labels: tuple[str, ...]
+
+    @property
+    def path(self) -> Path:
+        """The Parquet file."""
+        return self.joined.path
+
+    @property
+    def rows(self) -> int:
+        """As many as there were entity rows."""
+        return self.joined.rows
+
+    def to_arrow(self) -> pa.Table:
+        """All of it, in memory, in the order of the entity rows."""
+        import pyarrow.parquet as pq
+
+        return pq.read_table(self.path)
+
+    def to_pandas(self) -> Any:
+        """All of it as a pandas frame."""
+        return self.to_arrow().to_pandas()
+
+
+@dataclass(frozen=True)
+class ViewStatus:
+    """What there is of a view. `newest` is the latest event time, `written` the time of the last commit."""
+
+    revision: Revision
+    table_version: int | None
+    rows: int
+    newest: datetime | None
+    written: datetime | None
+
+
+class FeatureStore:
+    """Thread-safe; all calls block, and may raise the store's and the registry's errors besides their own. Names are
+    ``namespace/view``, or ``view`` alone in the default namespace."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        *,
+        namespace: str = "default",
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        uuid: Callable[[], str] = lambda: str(uuid_module.uuid4()),
+    ) -> None:
+        self.registry = registry
+        self.namespace = namespace
+        self._store = registry.store
+        self._views = Views(self._store)
+        self._clock = clock
+        self._uuid = uuid
+
+    @classmethod
+    def open(cls, uri: str, *, namespace: str = "default", options: S3Options | None = None) -> FeatureStore:
+        """The feature store of the registry at ``s3://bucket/prefix`` or ``file:///folder``."""
+        return cls(Registry.open(uri, options), namespace=namespace)
+
+    # Definitions
+
+    def apply(self, view: FeatureView | Mapping[str, Any], *, by: str = "python", namespace: str | None = None) -> Revision:
+        """Makes `view` the present definition of its name. Raises InvalidDefinition, LostRace."""
+        known = view if isinstance(view, FeatureView) else parse(dict(view))
+        space = namespace or self.namespace
+        if known.source is not None:
+            for source in known.source.views:
+                if self.view(f"{space}/{source}").source is not None:
+                    raise InvalidDefinition(f"{known.name}: source.views: {source} is itself made from others: read those")
+        return self._views.apply(space, known, by=by, writer=self._uuid(), now=self._clock)
+
+    def names(self, namespace: str | None = None) -> list[ModelName]:
+        """All views, sorted."""
+        return self._views.names(namespace)
+
+    def revision(self, name: str, number: int | None = None) -> Revision:
+        """A definition as stored; None: the present one. Raises UnknownView."""
+        return self._views.get(self._name(name), number)
+
+    def view(self, name: str, number: int | None = None) -> FeatureView:
+        """A definition; None: the present one. Raises UnknownView."""
+        return definition(self.revision(name, number))
+
+    def status(self, name: str) -> ViewStatus:
+        """What there is of a view now."""
+        revision = self.revision(name)
+        view, found = definition(revision), None
+        if view.source is None or view.source.delta is not None:
+            found = self._table(self._name(name), view).open()
+        if found is None:
+            return ViewStatus(revision, None, 0, None, None)
+        with connection() as (duck, _):
+            duck.register("history", tables.dataset(found))
+            newest = duck.execute(f"SELECT max({quoted(view.event_time)}) FROM history").fetchall()[0][0]
+        written = found.history(1)[0].get("timestamp")
+        at = datetime.fromtimestamp(written / 1000, UTC) if written else None
+        return ViewStatus(revision, found.version(), tables.row_count(found), newest, at)
+
+    # Rows in
+
+    def ingest(
+        self,
+        name: str,
+        batch: Batch,
+        *,
+        upsert: bool = False,
+        time_zone: str | None = None,
+        batch_id: str | None = None,
+    ) -> Written:
+        """Adds rows to a view's table: all of them, or none. With `upsert`, rows that say what is there already are left
+        out; rows are never changed, so that the past can be read as it was. `time_zone` is that of times without one. A
+        `batch_id` that was ingested before is not ingested again. Raises BatchRefused, UnknownView."""
+        full = self._name(name)
+        view = self.view(name)
+        if view.source is not None:
+            raise BatchRefused(f"{full}: its rows come from {'SQL' if view.source.sql else view.source.delta}, not from batches")
+        now = self._clock()
+        rows = batches.check(view, _arrow(batch), now=now, time_zone=time_zone)
+        table = self._table(full, view)
+        if rows.num_rows and upsert:
+            rows = self._news(view, table, rows, now)
+        if not rows.num_rows:
+            present = table.open()
+            return Written(present.version() if present else -1, 0)
+        table.create(batches.table_schema(view), name=str(full), description=view.description)
+        return Written(table.append(batches.stamp(rows, now), batch_id=batch_id), rows.num_rows)
+
+    def _news(self, view: FeatureView, table: Table, rows: pa.Table, now: datetime) -> pa.Table:
+        """The rows that say something else than what holds for their entity and event time."""
+        present = table.open()
+        if present is None:
+            return rows
+        keys = [quoted(name) for name in (*view.keys, view.event_time)]
+        values = [quoted(name) for name in view.feature_names]
+        order = f"{quoted(view.created_time) if view.created_time else batches.INGESTED} DESC, {batches.INGESTED} DESC, {batches.ROW} DESC"
+        held = (
+            f"SELECT {', '.join([*keys, *values])}, true AS there FROM history SEMI JOIN given USING ({', '.join(keys)}) "
+            f"QUALIFY row_number() OVER (PARTITION BY {', '.join(keys)} ORDER BY {order}) = 1"
+        )
+        differs = " OR ".join(f"g.{value} IS DISTINCT FROM h.{value}" for value in values)
+        on = " AND ".join(f"g.{key} = h.{key}" for key in keys)
+        with connection() as (duck, _):
+            duck.register("history", tables.dataset(present))
+            numbered = rows.append_column(batches.ROW, pa.array(range(rows.num_rows), pa.int64()))
+            duck.register("given", numbered)
+            news = duck.sql(
+                f"WITH h AS ({held}) SELECT g.{batches.ROW} FROM given g LEFT JOIN h ON {on} WHERE h.there IS NULL OR {differs} ORDER BY 1"
+            ).to_arrow_table()
+        return rows.take(news.column(0))
+
+    # Training sets out
+
+    @contextmanager
+    def training_set(
+        self,
+        entities: Any,
+        features: Sequence[str],
+        *,
+        time: str = "event_time",
+        as_of: AsOf | None = None,
+        keys: Mapping[str, str] | None = None,
+        full_names: bool = False,
+        memory_bytes: int | None = None,
+    ) -> Iterator[TrainingSet]:
+        """`entities` with `features` as they were known at `as_of` and held at each row's `time`.
+
+        `features` names views (``view``) or single features (``view:feature``). `as_of` is a time with its zone (None:
+        now) or ``EntityTime``: as known at each row's own time. `keys` maps an entity key to the column of `entities`
+        that has another name. With `full_names` columns are called ``<view>__<feature>``. `memory_bytes` bounds what
+        sorting and joining may use before they go to disk. Raises InvalidRequest, UnknownView."""
+        moment = self._as_of(as_of)
+        wanted, pins = [], []
+        for name, chosen_names in self._grouped(features).items():
+            want, pin = self._wanted(name, chosen_names, keys or {}, full_names)
+            wanted.append(want)
+            pins.append(pin)
+        source = entities if hasattr(entities, "iloc") or isinstance(entities, pa.Table) else _arrow(entities)
+        with join(source, wanted, time=time, as_of=moment, memory_bytes=memory_bytes) as joined:
+            taken = {time, *(column for want in wanted for _, column in (*want.chosen.keys, *want.chosen.names))}
+            labels = tuple(column for column in joined.schema.names if column not in taken)
+            yield TrainingSet(joined, tuple(pins), moment, labels)
+
+    def freeze(self, name: str, training_set: TrainingSet, *, by: str = "python") -> Snapshot:
+        """Keeps a training set for good, under a name and the next number. The same content is kept once."""
+        full = self._name(name)
+        check_name(full.model)
+        entry = self.registry.blobs.put_file(training_set.path, name="data.parquet", media_type="application/vnd.apache.parquet")
+        as_of = training_set.as_of if isinstance(training_set.as_of, str) else training_set.as_of.isoformat()
+        draft = SnapshotDraft(
+            namespace=full.namespace,
+            name=full.model,
+            as_of=as_of,
+            files=(entry,),
+            rows=training_set.rows,
+            columns={field.name: str(field.type) for field in training_set.joined.schema},
+            label_columns=training_set.labels,
+            views=training_set.pins,
+            statistics=describe(dataset(training_set.path)),
+        )
+        return Snapshots(self._store, full).freeze(draft, by=by, writer=self._uuid(), now=self._clock)
+
+    def snapshot(self, name: str, number: int | None = None) -> Snapshot:
+        """A frozen training set; None: the newest. Raises UnknownSnapshot."""
+        return Snapshots(self._store, self._name(name)).get(number)
+
+    def snapshots(self, name: str, *, before: int | None = None, limit: int = 100) -> list[Snapshot]:
+        """A page of snapshots, newest first."""
+        return Snapshots(self._store, self._name(name)).page(before, limit)
+
+    def latest(self, name: str, *, at: datetime | None = None, as_of: datetime | None = None) -> pa.Table:
+        """The row of each entity that holds `at` a time (None: now), as known at `as_of` (None: the same time)."""
+        moment = self._aware(at, "at") if at else self._clock()
+        want, _ = self._wanted(self._name(name), None, {}, False)
+        with connection() as (duck, _folder):
+            duck.register("history", want.rows)
+            known = self._aware(as_of, "as_of") if as_of else moment
+            return duck.sql(latest_sql(want.chosen.view, "history", moment, known)).to_arrow_table()
+
+    # How things are found
+
+    def _as_of(self, as_of: AsOf | None) -> AsOf:
+        if as_of is None:
+            return self._clock()
+        if isinstance(as_of, str):
+            if as_of != ENTITY_TIME:
+                raise InvalidRequest(f"as_of: {as_of!r}: give a time with its zone, or {ENTITY_TIME!r}")
+            return as_of
+        return self._aware(as_of, "as_of")
+
+    @staticmethod
+    def _aware(time: datetime, what: str) -> datetime:
+        if time.tzinfo is None:
+            raise InvalidRequest(f"{what}: {time.isoformat()} has no time zone: add one, as datetime(…, tzinfo=UTC)")
+        return time.astimezone(UTC)
+
+    def _grouped(self, features: Sequence[str]) -> dict[ModelName, tuple[str, ...] | None]:
+        """Features by view, in the order asked for; None: all of a view's."""
+        if isinstance(features, str) or not features:
+            raise InvalidRequest("features: name at least one view, or feature as view:feature, in a list")
+        grouped: dict[ModelName, tuple[str, ...] | None] = {}
+        for text in features:
+            view, colon, feature = text.partition(":")
+            name = self._name(view)
+            if not colon:
+                grouped[name] = None
+            elif name not in grouped or grouped[name] is not None:
+                grouped[name] = (*(grouped.get(name) or ()), feature)
+        return grouped
+
+    def _wanted(
+        self, name: ModelName, features: tuple[str, ...] | None, keys: Mapping[str, str], full_names: bool
+    ) -> tuple[Wanted, ViewPin]:
+        revision = self._views.get(name)
+        view = definition(revision)
+        chosen = features if features is not None else view.feature_names
+        for feature in chosen:
+            if feature not in view.feature_names:
+                raise InvalidRequest(f"features: {name} has no feature {feature!r}: it has {', '.join(view.feature_names[:20])}")
+        names = tuple((feature, f"{view.name.replace('-', '_')}__{feature}" if full_names else feature) for feature in chosen)
+        select = Chosen(view, names, tuple((key, keys.get(key, key)) for key in view.keys))
+        pin = ViewPin(view=str(name), revision=revision.number, definition=revision.digest, features=chosen)
+        if view.source is not None and view.source.sql is not None:
+            sources, versions = {}, {}
+            for other in view.source.views:
+                rows, version = self._rows(ModelName(name.namespace, other), self.view(f"{name.namespace}/{other}"))
+                sources[other.replace("-", "_")], versions[f"{name.namespace}/{other}"] = rows, version
+            pinned = {view_name: version for view_name, version in versions.items() if version is not None}
+            return Wanted(select, None, view.source.sql, sources), pin.model_copy(update={"tables": pinned})
+        rows, version = self._rows(name, view)
+        return Wanted(select, rows), pin.model_copy(update={"table_version": version})
+
+    def _rows(self, name: ModelName, view: FeatureView) -> tuple[Any, int | None]:
+        """A view's rows as DuckDB reads them, and the version of its table. Columns that the table lacks are null."""
+        found = self._table(name, view).open()
+        wanted = batches.table_schema(view)
+        if found is None:
+            return wanted.empty_table(), None
+        return found.to_pyarrow_dataset(schema=_merged(found, wanted)), found.version()
+
+    def _table(self, name: ModelName, view: FeatureView) -> Table:
+        if view.source is not None and view.source.delta is not None:
+            return Table(partial(_external, view.source.delta))
+        return Table(lambda: location(self._store, f"features/{name.namespace}/{name.model}/table"))
+
+    def _name(self, text: str | ModelName) -> ModelName:
+        return text if isinstance(text, ModelName) else ModelName.parse(text, self.namespace)
+
+
+def _merged(table: Any, wanted: pa.Schema) -> pa.Schema:
+    """The table's own schema with the wanted columns that it does not have yet."""
+    have = pa.schema(table.schema().to_arrow())
+    extra = [field for field in wanted if field.name not in have.names]
+    return pa.schema([*have, *extra])
+
+
+def _external(uri: str) -> Location:
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    if uri.startswith("s3://"):
+        return location(open_store(f"s3://{bucket}"), key)
+    return Location(uri.removeprefix("file://"))
+
+
+def _arrow(batch: Batch) -> pa.Table:
+    """A batch as an Arrow table."""
+    if isinstance(batch, pa.Table):
+        return batch
+    if hasattr(batch, "iloc"):
+        return pa.Table.from_pandas(batch, preserve_index=False)
+    if isinstance(batch, pa.RecordBatch):
+        return pa.Table.from_batches([batch])
+    if hasattr(batch, "read_all"):
+        return batch.read_all()
+    if hasattr(batch, "__arrow_c_stream__"):
+        return pa.table(batch)
+    raise InvalidRequest(f"a pandas frame or an Arrow table belongs here, not {type(batch).__name__}")

@@ -1,0 +1,125 @@
+"""Delta tables of feature views: opened, appended to by many writers at once, pinned to a version. The only importer of
+`deltalake`.
+
+A commit is one conditional put of the next numbered log entry, so writers that race are told apart by the store and one
+of them tries again; whoever dies before its commit leaves files that no version names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchError, TableNotFoundError
+
+from slipway.features.errors import BatchRefused, FeatureError
+from slipway.storage.port import Denied, Unavailable
+
+if TYPE_CHECKING:
+    from slipway.storage.sharing import Location
+
+_COMMIT_TRIES = 30
+_ROWS_PER_GROUP = 256 * 1024
+
+
+@dataclass(frozen=True)
+class Written:
+    """What an append did. `version` is the table's version that has the rows."""
+
+    version: int
+    rows: int
+
+
+class Table:
+    """One Delta table. `locate` gives its location anew each time: credentials may be short-lived."""
+
+    def __init__(self, locate: Callable[[], Location]) -> None:
+        self._locate = locate
+
+    def open(self, version: int | None = None) -> DeltaTable | None:
+        """The table as of `version` (None: now); None when there is no table yet."""
+        place = self._locate()
+        with _errors(place.uri):
+            try:
+                return DeltaTable(place.uri, version=version, storage_options=place.options or None)
+            except TableNotFoundError:
+                return None
+
+    def create(self, schema: pa.Schema, *, name: str, description: str) -> None:
+        """Makes an empty table unless there is one."""
+        place = self._locate()
+        with _errors(place.uri):
+            DeltaTable.create(
+                place.uri,
+                schema=schema,
+                mode="ignore",
+                name=name,
+                description=description or None,
+                storage_options=place.options or None,
+                configuration={"delta.checkpointInterval": "20"},
+            )
+
+    def append(self, rows: pa.Table | pa.RecordBatchReader, *, batch_id: str | None = None) -> int:
+        """Adds `rows` in one commit and gives the version that has them. New columns are added to the table. A
+        `batch_id` that was appended before is not appended again: the same call may be made twice."""
+        place = self._locate()
+        if batch_id is not None and (known := self._version_of(batch_id)) is not None:
+            return known
+        transactions = [Transaction(app_id=batch_id, version=1)] if batch_id is not None else None
+        with _errors(place.uri):
+            write_deltalake(
+                place.uri,
+                rows,
+                mode="append",
+                schema_mode="merge",
+                storage_options=place.options or None,
+                writer_properties=WriterProperties(compression="ZSTD", max_row_group_size=_ROWS_PER_GROUP),
+                commit_properties=CommitProperties(max_commit_retries=_COMMIT_TRIES, app_transactions=transactions),
+            )
+            return DeltaTable(place.uri, storage_options=place.options or None).version()
+
+    def _version_of(self, batch_id: str) -> int | None:
+        table = self.open()
+        if table is None or table.transaction_version(batch_id) is None:
+            return None
+        return table.version()
+
+
+def dataset(table: DeltaTable) -> Any:
+    """The table as an Arrow data set, which DuckDB reads with its filters and columns pushed down."""
+    return table.to_pyarrow_dataset(as_large_types=False)
+
+
+def row_count(table: DeltaTable) -> int:
+    """Rows of the table, from its log alone."""
+    actions = pa.table(table.get_add_actions(flatten=True))
+    return sum(actions["num_records"].to_pylist()) if actions.num_rows else 0
+
+
+@contextmanager
+def _errors(uri: str) -> Iterator[None]:
+    """The library's errors as ours. Its store errors have no types: their words have to do."""
+    try:
+        yield
+    except (SchemaMismatchError, CommitFailedError) as error:
+        if isinstance(error, CommitFailedError):
+            raise Unavailable(f"{uri}: {_COMMIT_TRIES} commits were lost to other writers; try again") from error
+        raise BatchRefused(f"{uri}: {error}") from error
+    except DeltaError as error:
+        words = str(error)
+        if any(word in words for word in ("403", "AccessDenied", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch")):
+            raise Denied(f"{uri}: the store refused: {_short(words)}") from error
+        raise FeatureError(f"{uri}: {_short(words)}") from error
+    except OSError as error:
+        words = str(error)
+        if "403" in words or "AccessDenied" in words:
+            raise Denied(f"{uri}: the store refused: {_short(words)}") from error
+        raise Unavailable(f"{uri}: the store does not answer: {_short(words)}") from error
+
+
+def _short(words: str) -> str:
+    return " ".join(words.split())[:500]

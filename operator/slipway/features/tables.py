@@ -8,7 +8,7 @@ of them tries again; whoever dies before its commit leaves files that no version
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -51,8 +51,10 @@ class Table:
 
     def create(self, schema: pa.Schema, *, name: str, description: str) -> None:
         """Makes an empty table unless there is one."""
+        if self.open() is not None:
+            return
         place = self._locate()
-        with _errors(place.uri):
+        with _errors(place.uri), suppress(CommitFailedError):  # another writer made it first
             DeltaTable.create(
                 place.uri,
                 schema=schema,

@@ -7,6 +7,8 @@ of them tries again; whoever dies before its commit leaves files that no version
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from slipway.storage.sharing import Location
 
 _COMMIT_TRIES = 30
+_REOPEN_TRIES = 8
+"""Times that a table is read again after a commit that could not be put behind another one."""
 _ROWS_PER_GROUP = 256 * 1024
 
 
@@ -65,24 +69,34 @@ class Table:
                 configuration={"delta.checkpointInterval": "20"},
             )
 
-    def append(self, rows: pa.Table | pa.RecordBatchReader, *, batch_id: str | None = None) -> int:
+    def append(self, rows: pa.Table, *, batch_id: str | None = None) -> int:
         """Adds `rows` in one commit and gives the version that has them. New columns are added to the table. A
         `batch_id` that was appended before is not appended again: the same call may be made twice."""
-        place = self._locate()
-        if batch_id is not None and (known := self._version_of(batch_id)) is not None:
-            return known
         transactions = [Transaction(app_id=batch_id, version=1)] if batch_id is not None else None
-        with _errors(place.uri):
-            write_deltalake(
-                place.uri,
-                rows,
-                mode="append",
-                schema_mode="merge",
-                storage_options=place.options or None,
-                writer_properties=WriterProperties(compression="ZSTD", max_row_group_size=_ROWS_PER_GROUP),
-                commit_properties=CommitProperties(max_commit_retries=_COMMIT_TRIES, app_transactions=transactions),
-            )
-            return DeltaTable(place.uri, storage_options=place.options or None).version()
+        properties = CommitProperties(max_commit_retries=_COMMIT_TRIES, app_transactions=transactions)
+        for attempt in range(_REOPEN_TRIES):
+            if batch_id is not None and (known := self._version_of(batch_id)) is not None:
+                return known
+            place = self._locate()
+            with _errors(place.uri):
+                table = DeltaTable(place.uri, storage_options=place.options or None)
+                new_columns = set(rows.schema.names) - {field.name for field in table.schema().fields}
+                try:
+                    write_deltalake(
+                        table,
+                        rows,
+                        mode="append",
+                        # only when needed: it writes the schema anew, which writers beside this one have to give way to
+                        schema_mode="merge" if new_columns else None,
+                        writer_properties=WriterProperties(compression="ZSTD", max_row_group_size=_ROWS_PER_GROUP),
+                        commit_properties=properties,
+                    )
+                    return int(table.version())
+                except CommitFailedError:
+                    if attempt == _REOPEN_TRIES - 1:
+                        raise
+            time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311
+        raise AssertionError("unreachable")
 
     def _version_of(self, batch_id: str) -> int | None:
         table = self.open()
@@ -109,7 +123,7 @@ def _errors(uri: str) -> Iterator[None]:
         yield
     except (SchemaMismatchError, CommitFailedError) as error:
         if isinstance(error, CommitFailedError):
-            raise Unavailable(f"{uri}: {_COMMIT_TRIES} commits were lost to other writers; try again") from error
+            raise Unavailable(f"{uri}: commits were lost to other writers; try again") from error
         raise BatchRefused(f"{uri}: {error}") from error
     except DeltaError as error:
         words = str(error)

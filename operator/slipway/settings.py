@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     public_keys: str = ""
     """Public keys whose signatures count, PEM blocks one after the other."""
 
+    prometheus_url: str = ""
+    """Base URL of a Prometheus that gates are read from; empty: they are read from the pods."""
+
     # how the operator works
     workers: int = 8
     store_threads: int = 16

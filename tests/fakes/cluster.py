@@ -252,7 +252,7 @@ class SimCluster:
                     "ownerReferences": [reference],
                 },
                 "spec": template["spec"],
-                "status": {"phase": phase, "startTime": self.api.clock.text()},
+                "status": {"phase": phase, "startTime": self.api.clock.text(), "podIP": _address(name)},
             }
         )
 
@@ -274,6 +274,12 @@ class SimCluster:
 
         metadata = obj["metadata"]
         return self.api.edit(obj["kind"], metadata["namespace"], metadata["name"], change, manager="kube", subresource="status")
+
+
+def _address(name: str) -> str:
+    """An address that the same name always gets."""
+    digest = hashlib.sha256(name.encode()).digest()
+    return f"10.{digest[0]}.{digest[1]}.{digest[2]}"
 
 
 def _names(pod: Object) -> list[str]:

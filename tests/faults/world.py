@@ -25,6 +25,7 @@ from tests.fakes.api_server import FakeApiServer
 from tests.fakes.clock import FakeClock
 from tests.fakes.cluster import SimCluster
 from tests.fakes.objects import WatchEvent
+from tests.fakes.scraper import FakeScraper
 
 
 def _no_fence() -> None:
@@ -47,6 +48,7 @@ class World:
     def __post_init__(self) -> None:
         self.api = FakeApiServer(self.clock)
         self.cluster = SimCluster(self.api)
+        self.scraper = FakeScraper(self.api)
         self.store = MemoryStore("registry", clock=self.clock)
         self.buckets: dict[str, MemoryStore] = {}
         self.operator_acts = False
@@ -86,6 +88,7 @@ class World:
             stores=self._stores,
             settings=self.settings,
             executor=Inline(),
+            scraper=self.scraper,
         )
 
     @contextmanager

@@ -46,6 +46,10 @@
 - name: SLIPWAY_PACKAGE_INDEX_URL
   value: {{ . | quote }}
 {{- end }}
+{{- with .Values.prometheus.url }}
+- name: SLIPWAY_PROMETHEUS_URL
+  value: {{ . | quote }}
+{{- end }}
 {{- with .Values.formats.trustedTypes }}
 - name: SLIPWAY_TRUSTED_TYPES
   value: {{ join "," . | quote }}

@@ -31,7 +31,8 @@ LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGED_BY = "slipway"
 
 ANNOTATION_APPROVE = "slipway.dev/approve"
-"""On a ModelBuild: approves the promotion of one version. See `Approval.parse`."""
+"""On a ModelBuild: approves the promotion of one version; on a ModelDeployment, a step of its roll-out. See
+`Approval.parse`."""
 
 ANNOTATION_REBUILD = "slipway.dev/rebuild"
 """On a ModelBuild or AppBuild: any word; a new one forces a build, as ``spec.rebuild`` does, where the spec belongs to
@@ -258,11 +259,13 @@ class Failure(Model):
 
 
 class Approval(Model):
-    """What the annotation ``slipway.dev/approve`` says: that a person wants `version` promoted."""
+    """What the annotation ``slipway.dev/approve`` says: that a person wants `version` promoted, or step `step` of its
+    roll-out to begin (None: all of them)."""
 
     version: Annotated[int, Field(strict=True, ge=1)]
     by: str = ""
     reason: str = ""
+    step: int | None = None
 
     @classmethod
     def parse(cls, text: str) -> Approval | None:

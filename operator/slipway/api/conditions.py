@@ -123,6 +123,24 @@ CANDIDATE_STARTING = _reason(
     "working",
     "Another revision is starting; the stable one, if there is one, goes on serving.",
 )
+CANDIDATE_PROGRESSING = _reason(
+    "CandidateProgressing",
+    _D,
+    "working",
+    "The candidate gets a share of the requests, step by step (status.candidate.weight); its gates are looked at.",
+)
+WAITING_FOR_APPROVAL = _reason(
+    "WaitingForApproval",
+    _D,
+    "working",
+    "The next step of the roll-out begins when a person says so (`slipway approve NAME`).",
+)
+ROLLING_BACK = _reason(
+    "RollingBack",
+    _D,
+    "working",
+    "A gate failed after the promotion; the revision before is started and takes over as soon as it is ready.",
+)
 NOT_READY = _reason("NotReady", _D, "working", "The serving revision has fewer ready replicas than spec.replicas asks for.")
 
 # ---- waiting: heals by itself when what is missing appears ----
@@ -203,7 +221,13 @@ NAME_TAKEN = _reason(
     "stalled",
     "An object of the name that is needed exists and belongs to somebody else; the message names it.",
 )
-GATE_FAILED = _reason("GateFailed", _B, "stalled", "The version is in the registry, but a gate does not hold: not promoted.")
+GATE_FAILED = _reason(
+    "GateFailed",
+    (_B, _D),
+    "stalled",
+    "A gate does not hold. Of a build: the version is in the registry, but not promoted. Of a deployment: the revision was taken"
+    " back and is held (status.held), the stable one serves.",
+)
 METRIC_MISSING = _reason(
     "MetricMissing",
     _B,
@@ -228,9 +252,21 @@ CANDIDATE_FAILED = _reason(
     "stalled",
     "The candidate was not ready within spec.progressDeadlineSeconds; it is held (status.held), the stable revision serves.",
 )
+ABORTED = _reason(
+    "Aborted", _D, "stalled", "A person took the candidate back; it is held (status.held), the stable revision serves."
+)
+WATCH_FAILED = _reason(
+    "WatchFailed",
+    _D,
+    "stalled",
+    "A gate failed after the promotion, and there is nothing to go back to, or rollout.watch.rollback is false.",
+)
 NOT_PERMITTED = _reason("NotPermitted", _D, "stalled", "Reading models of that namespace needs a grant in the operator's policy.")
 
 # ---- paused ----
+ROLLOUT_PAUSED = _reason(
+    "RolloutPaused", _D, "paused", "A person paused the roll-out (`slipway rollout resume NAME`); gates are looked at meanwhile."
+)
 SUSPENDED = _reason("Suspended", _BUILDS, "paused", "spec.suspend is true: no new attempt is started.")
 
 # ---- Available, besides Serving and NoReplicas ----

@@ -24,6 +24,7 @@ from slipway.api.common import (
 )
 from slipway.api.conditions import Condition
 from slipway.api.pods import PodTemplate, Replicas, Resources
+from slipway.api.rollout import MAX_GATES, MAX_STEPS, GateVerdict, Mark, RolloutSpec, StepApproval
 
 
 class ModelReference(Model):
@@ -106,6 +107,10 @@ class ModelDeploymentSpec(Model):
         description="Seconds that a new revision may take to become ready before it is held and the stable one"
         " stays. Default: 300.",
     )
+    rollout: RolloutSpec | None = Field(
+        default=None,
+        description="How the next revision takes over. Default: all at once, as soon as all its pods are ready.",
+    )
 
 
 class Revision(Model):
@@ -117,6 +122,18 @@ class Revision(Model):
     image: str = Field(default="", max_length=600, description="The image that serves it.")
     ready_replicas: int | None = Field(default=None, ge=0, description="Pods whose model answers.")
     since: Time | None = Field(default=None, description="Stable: when it took over. Candidate: when it was started.")
+    weight: int | None = Field(default=None, ge=0, le=100, description="Candidate: share of the requests it gets, in per cent.")
+    step: int | None = Field(default=None, ge=0, description="Candidate: index of the step it is at; absent before the first.")
+    step_since: Time | None = Field(default=None, description="Candidate: since when the step's pods are ready.")
+    approvals: tuple[StepApproval, ...] = Field(
+        default=(), max_length=MAX_STEPS + 1, description="Candidate: who let which step begin."
+    )
+    gates: tuple[GateVerdict, ...] = Field(
+        default=(), max_length=MAX_GATES, description="How each gate came out; of the stable revision while it is watched."
+    )
+    marks: tuple[Mark, ...] = Field(
+        default=(), max_length=4 * MAX_GATES, description="Counters that the gates' windows begin with; for the operator only."
+    )
 
 
 class Held(Model):
@@ -137,6 +154,7 @@ class Served(Model):
     image: str = Field(default="", max_length=600, description="The image that served it.")
     since: Time | None = Field(default=None, description="When it took over.")
     until: Time | None = Field(default=None, description="When another one took over.")
+    reason: ReasonName | None = Field(default=None, description="Why it was taken back, when it was.")
 
 
 class ModelDeploymentStatus(Model):

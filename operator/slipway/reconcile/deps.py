@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from slipway.kube.port import Kube
@@ -11,6 +11,7 @@ from slipway.reconcile.contract import Controller
 from slipway.reconcile.stores import Blocking
 from slipway.settings import Settings
 from slipway.storage.port import Stores
+from slipway.telemetry.scrape import NoScraper, Scraper
 
 if TYPE_CHECKING:
     from slipway.registry.blobs import Blobs
@@ -28,6 +29,8 @@ class Deps:
     """Gives an `ObjectStore` for a bucket's name, with the operator's endpoint and credentials."""
     settings: Settings
     executor: Blocking
+    scraper: Scraper = field(default_factory=NoScraper)
+    """Reads what pods measure."""
 
 
 ControllerFactory = Callable[[Deps], Controller[Any, Any, Any]]

@@ -37,6 +37,7 @@ from slipway.settings import Settings
 from slipway.storage import open_stores
 from slipway.storage.probe import probe
 from slipway.telemetry.metrics import OperatorMetrics
+from slipway.telemetry.scrape import HttpScraper
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +75,7 @@ class Process:
         self._kube = KubeClient.of(self._config, on_request=self.metrics.requested)
         self._lease_kube = KubeClient.of(self._config, timeout=LEASE_TIMEOUT, on_request=self.metrics.requested)
         self._threads = Threads(settings.store_threads)
+        self._scraper = HttpScraper(settings.prometheus_url)
         self._identity = f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}"
         self._lease = Lease(self._lease_kube, settings.namespace, LEASE_NAME, self._identity)
         self._heartbeat = Heartbeat(self.metrics)
@@ -85,6 +87,7 @@ class Process:
             stores=open_stores(),
             settings=settings,
             executor=self._threads,
+            scraper=self._scraper,
         )
         self._gate = StoreGate(lambda: self._threads.run(probe, registry.store), on_pass=self._look_at_all)
         namespace = settings.watch_namespaces[0] if settings.watch_namespaces else settings.namespace
@@ -126,6 +129,7 @@ class Process:
             loop.add_signal_handler(number, self.stop.set)
         async with AsyncExitStack() as stack:
             stack.callback(self._threads.close)
+            stack.push_async_callback(self._scraper.close)
             stack.push_async_callback(self._kube.close)
             stack.push_async_callback(self._lease_kube.close)
             await self.health.start(self.settings.bind_address, self.settings.health_port)

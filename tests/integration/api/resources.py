@@ -32,6 +32,10 @@ def model_deployment(name: str = "web", **spec: Any) -> Manifest:
     return _resource("ModelDeployment", name, {"model": {"name": "breast-cancer", "alias": "champion"}, **spec})
 
 
+def rollout(**fields: Any) -> Manifest:
+    return model_deployment(rollout={"strategy": "Canary", "steps": [{"weight": 10}]} | fields)
+
+
 def gate(**fields: Any) -> Manifest:
     return model_build(evaluation={"gates": [fields]})
 
@@ -100,4 +104,18 @@ def full_model_deployment() -> Manifest:
         resources={"limits": {"memory": "256Mi"}},
         podTemplate={"metadata": {"annotations": {"a": "b"}}, "spec": {"priorityClassName": "high"}},
         progressDeadlineSeconds=1,
+        rollout={
+            "strategy": "Canary",
+            "steps": [{"weight": 5, "hold": "1h30m", "approval": "Manual"}, {"weight": 5}, {"weight": 100, "hold": "0s"}],
+            "approval": "Manual",
+            "interval": "5s",
+            "rollbackWindow": "1h",
+            "gates": [
+                {"name": "errors", "errorRate": {"max": 0.01, "countClientErrors": True}, "minRequests": 50, "onNoData": "Fail"},
+                {"name": "latency", "latency": {"quantile": 0.9}, "compare": {"maxDifference": 5, "maxRatio": 1.5}},
+                {"name": "drift", "drift": {"maxPSI": 0.2}, "window": "5m", "onNoData": "Pass"},
+                {"name": "q", "promql": {"query": "up", "min": 0.5, "max": 2}},
+            ],
+            "watch": {"for": "30m", "rollback": False, "gates": [{"name": "e", "errorRate": {"max": 0.05}}]},
+        },
     )

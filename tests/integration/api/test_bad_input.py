@@ -152,6 +152,47 @@ BAD: dict[str, tuple[r.Manifest, list[str]]] = {
     "negative replicas": (r.model_deployment(replicas=-1), ["spec.replicas", "greater than or equal to 0"]),
     "replicas as text": (r.model_deployment(replicas="two"), ["spec.replicas", "numeric"]),
     "no time to become ready": (r.model_deployment(progressDeadlineSeconds=0), ["spec.progressDeadlineSeconds", "equal to 1"]),
+    "canary without steps": (r.rollout(steps=[]), ["spec.rollout", "Canary needs steps"]),
+    "weights that fall": (
+        r.rollout(steps=[{"weight": 50}, {"weight": 20}]),
+        ["spec.rollout", "weights must not fall"],
+    ),
+    "a weight of nothing": (r.rollout(steps=[{"weight": 0}]), ["spec.rollout.steps[0].weight", "greater than or equal to 1"]),
+    "a weight above all": (r.rollout(steps=[{"weight": 101}]), ["spec.rollout.steps[0].weight", "less than or equal to 100"]),
+    "steps of blue-green": (
+        r.rollout(strategy="BlueGreen", steps=[{"weight": 10}]),
+        ["spec.rollout", "only strategy Canary has steps"],
+    ),
+    "a strategy that does not exist": (r.rollout(strategy="Shadow"), ["spec.rollout.strategy", 'supported values: "Canary"']),
+    "a hold without a unit": (r.rollout(steps=[{"weight": 10, "hold": "60"}]), ["hold: write a length of time as 30s"]),
+    "a hold in days": (r.rollout(steps=[{"weight": 10, "hold": "1d"}]), ["hold: write a length of time as 30s"]),
+    "a gate that measures nothing": (r.rollout(gates=[{"name": "g"}]), ["spec.rollout.gates", "exactly one of errorRate"]),
+    "a gate that measures two things": (
+        r.rollout(gates=[{"name": "g", "errorRate": {"max": 0.1}, "drift": {"maxPSI": 0.2}}]),
+        ["exactly one of errorRate"],
+    ),
+    "a latency gate without a bound": (r.rollout(gates=[{"name": "g", "latency": {}}]), ["latency needs maxMilliseconds, or compare"]),
+    "a comparison without a bound": (
+        r.rollout(gates=[{"name": "g", "errorRate": {}, "compare": {}}]),
+        ["compare needs maxDifference or maxRatio"],
+    ),
+    "a query that is compared": (
+        r.rollout(gates=[{"name": "g", "promql": {"query": "up", "max": 1}, "compare": {"maxRatio": 2}}]),
+        ["compare goes with errorRate and latency only"],
+    ),
+    "an error rate in per cent": (
+        r.rollout(gates=[{"name": "g", "errorRate": {"max": 5}}]),
+        ["errorRate.max", "less than or equal to 1"],
+    ),
+    "two gates of one name": (
+        r.rollout(gates=[{"name": "g", "errorRate": {"max": 0.1}}, {"name": "g", "errorRate": {"max": 0.2}}]),
+        ["spec.rollout.gates", "duplicate entries"],
+    ),
+    "a watch of nothing": (r.rollout(watch={"for": "5m"}), ["there is no gate to watch"]),
+    "a watch without an end": (
+        r.rollout(watch={"gates": [{"name": "g", "errorRate": {"max": 0.1}}]}),
+        ["spec.rollout.watch.for", "Required value"],
+    ),
     "a name that no Service can have": (r.model_deployment("7days"), ["metadata.name", "a letter first"]),
 }
 
@@ -163,7 +204,6 @@ LATER = {
     "featureView": r.model_build(inputs=[{"name": "a", "s3": {"uri": "s3://a/b"}, "featureView": {"name": "v"}}]),
     "rebase": r.app_build(rebase="Automatic"),
     "autoscaling": r.model_deployment(autoscaling={"min": 2}),
-    "rollout": r.model_deployment(rollout={"strategy": "Canary"}),
     "traffic": r.model_deployment(traffic={}),
 }
 

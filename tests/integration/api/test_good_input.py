@@ -20,6 +20,7 @@ from slipway.api.model_build import (
     Version,
 )
 from slipway.api.model_deployment import Held, ModelDeployment, ModelDeploymentStatus, Revision, Served
+from slipway.api.rollout import GateVerdict, Mark, StepApproval
 from tests.integration.api import resources as r
 from tests.integration.api.server import ROOT, Server
 
@@ -86,7 +87,12 @@ CONDITIONS = (
 )
 IMAGE = f"registry.example.com/ml/api@{DIGEST}"
 FAILURE = Failure(reason="TrainingFailed", message="ValueError: no (train.py:3)")
-REVISION = Revision(revision="3f9a", version=1, digest=DIGEST, image=IMAGE, ready_replicas=0, since=NOW)
+REVISION = Revision(
+    revision="3f9a", version=1, digest=DIGEST, image=IMAGE, ready_replicas=0, since=NOW, weight=0, step=0, step_since=NOW,
+    approvals=(StepApproval(step=0, by="ann", reason="fine", at=NOW),),
+    gates=(GateVerdict(name="e", verdict="NoData", value="0.1", requests=0, message="m", at=NOW, since=NOW),),
+    marks=(Mark(window=60, at=NOW, pods={"web-1": "1 2 3 4 5,6"}),),
+)  # fmt: skip
 
 STATUSES = {
     "modelbuild": (
@@ -128,7 +134,7 @@ STATUSES = {
             stable=REVISION,
             candidate=REVISION,
             held=Held(revision="3f9a", version=2, digest=DIGEST, reason="CandidateFailed", message="m", since=NOW),
-            history=(Served(revision="3f9a", version=1, digest=DIGEST, image=IMAGE, since=NOW, until=NOW),),
+            history=(Served(revision="3f9a", version=1, digest=DIGEST, image=IMAGE, since=NOW, until=NOW, reason="GateFailed"),),
         ),
     ),
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""ModelDeployment: serve a version, roll over to the next when it is ready, hold it when it never gets ready."""
+"""ModelDeployment: serve a version, go to the next one step by step, hold it when it fails."""
 
 from __future__ import annotations
 

@@ -20,24 +20,29 @@ GRACE_SECONDS = 30
 ANNOTATION_TEMPLATE = "slipway.dev/pod-template"
 """The pod template as it was made with the revision: a newer operator with other defaults must not restart its pods."""
 
+ANNOTATION_STABLE = "slipway.dev/stable"
+"""On a Service that two revisions share: the stable one."""
+ANNOTATION_HELD = "slipway.dev/held"
+"""On a Service: the revision that was given up, why, and under which generation of the spec."""
+
 
 def deployment_name(observed: Observed, revision: str) -> str:
     return child_name(observed.deployment.metadata.name, revision)
 
 
-def new_deployment(observed: Observed, revision: str, version: VersionRecord, image: str) -> Object:
+def new_deployment(observed: Observed, revision: str, replicas: int, version: VersionRecord, image: str) -> Object:
     """The Deployment of a revision that does not exist yet."""
-    return _deployment(observed, revision, _template(observed, revision, version, image))
+    return _deployment(observed, revision, replicas, _template(observed, revision, version, image))
 
 
-def kept_deployment(observed: Observed, live: Object, revision: str) -> Object:
-    """The Deployment of a revision that exists: its pods as they were made, with spec's replicas of now."""
+def kept_deployment(observed: Observed, live: Object, revision: str, replicas: int) -> Object:
+    """The Deployment of a revision that exists: its pods as they were made, as many as there shall be now."""
     frozen = live["metadata"].get("annotations", {}).get(ANNOTATION_TEMPLATE)
     template: Object = json.loads(frozen) if frozen else live["spec"]["template"]
-    return _deployment(observed, revision, template)
+    return _deployment(observed, revision, replicas, template)
 
 
-def _deployment(observed: Observed, revision: str, template: Object) -> Object:
+def _deployment(observed: Observed, revision: str, replicas: int, template: Object) -> Object:
     resource = observed.deployment
     child_labels = labels(resource, "serving", {LABEL_REVISION: revision})
     frozen = canonical_json(template).decode()
@@ -46,7 +51,7 @@ def _deployment(observed: Observed, revision: str, template: Object) -> Object:
         "kind": "Deployment",
         "metadata": metadata(resource, deployment_name(observed, revision), child_labels, {ANNOTATION_TEMPLATE: frozen}),
         "spec": {
-            "replicas": resource.spec.replicas,
+            "replicas": replicas,
             "progressDeadlineSeconds": resource.spec.progress_deadline_seconds,
             "revisionHistoryLimit": 1,
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
@@ -105,16 +110,20 @@ def _probe(path: str, **fields: int) -> Object:
     return {"httpGet": {"path": path, "port": "http"}, "timeoutSeconds": 2, **fields}
 
 
-def service(observed: Observed, revision: str) -> Object:
-    """The one address that clients use. Its selector names the revision that serves: one write moves all traffic."""
+def service(observed: Observed, revision: str, *, shared: bool = False, held: str | None = None) -> Object:
+    """The one address that clients use. Its selector names the revision that serves: one write moves all traffic. `shared`:
+    the candidate's pods answer too. `held` is what was given up, kept here in the very write that takes its traffic away."""
     resource = observed.deployment
+    notes = {ANNOTATION_STABLE: revision} if shared else {}
+    if held is not None:
+        notes[ANNOTATION_HELD] = held
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": metadata(resource, resource.metadata.name, labels(resource, "serving")),
+        "metadata": metadata(resource, resource.metadata.name, labels(resource, "serving"), notes),
         "spec": {
             "type": "ClusterIP",
-            "selector": selector(resource) | {LABEL_REVISION: revision},
+            "selector": selector(resource) | ({} if shared else {LABEL_REVISION: revision}),
             "ports": [{"name": "http", "port": PORT, "targetPort": "http", "protocol": "TCP"}],
         },
     }

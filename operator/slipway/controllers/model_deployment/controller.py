@@ -1,4 +1,4 @@
-"""ModelDeployment: serve a version, roll over to the next when it is ready, hold it when it never gets ready."""
+"""ModelDeployment: serve a version, go to the next one step by step, hold it when it fails."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ModelDeploymentController:
         self._deps = deps
 
     async def observe(self, resource: Object, now: datetime) -> Observed:
-        return await observe(self._deps, resource)
+        return await observe(self._deps, resource, now)
 
     def validate(self, observed: Observed) -> Valid:
         return validate(observed)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 from slipway.api import conditions
 from slipway.api.app_build import AppBuild
 from slipway.api.common import LABEL_REVISION, InvalidResource
 from slipway.api.model_deployment import ModelDeployment
+from slipway.controllers.model_deployment.measure import readings
 from slipway.controllers.model_deployment.observed import Installation, Missing, Observed
 from slipway.controllers.model_deployment.policy import is_ready, may_read, revision_of, rolls_out
 from slipway.controllers.shared.objects import owned, selector
@@ -32,7 +34,7 @@ def installation(deps: Deps) -> Installation:
     )
 
 
-async def observe(deps: Deps, resource: Object) -> Observed:
+async def observe(deps: Deps, resource: Object, now: datetime) -> Observed:
     """Raises Stalled for a spec that cannot be read, and the store's errors."""
     try:
         deployment = ModelDeployment.parse(resource)
@@ -53,7 +55,7 @@ async def observe(deps: Deps, resource: Object) -> Observed:
         for child in observed.deployments
         if (revision := revision_of(child)) and not is_ready(child)
     }
-    return replace(observed, pods=pods)
+    return replace(observed, pods=pods, readings=await readings(deps, deployment, now))
 
 
 async def _pods(deps: Deps, deployment: ModelDeployment, revision: str) -> tuple[Object, ...]:

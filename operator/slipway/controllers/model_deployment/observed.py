@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from slipway.api.model_deployment import ModelDeployment
+from slipway.controllers.model_deployment.gates import Readings
 from slipway.controllers.shared.pods import PodSettings
 from slipway.kube.port import Object
 from slipway.provenance.policy import Policy
@@ -49,3 +50,5 @@ class Observed:
     service: Object | None = None
     pods: Mapping[str, tuple[Object, ...]] = field(default_factory=dict)
     """Pods by revision, of revisions that are not ready."""
+    readings: Readings | None = None
+    """What the pods measured, when gates are due to be looked at."""

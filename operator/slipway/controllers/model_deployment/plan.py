@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from slipway.api.common import LABEL_REVISION
 from slipway.controllers.model_deployment.children import kept_deployment, new_deployment, service
+from slipway.controllers.model_deployment.facts import GivenUp, facts_of, given_up, judged
+from slipway.controllers.model_deployment.judging import Judgement, Subject
 from slipway.controllers.model_deployment.observed import Observed
-from slipway.controllers.model_deployment.policy import held_revision, revision_of
-from slipway.controllers.model_deployment.rollout import Facts, Rollout, next_rollout
+from slipway.controllers.model_deployment.policy import revision_of
+from slipway.controllers.model_deployment.program import Program, program_of
+from slipway.controllers.model_deployment.rollout import Rollout, next_rollout
 from slipway.controllers.model_deployment.validate import Valid
 from slipway.kube.port import Object
 from slipway.kube.resources import DEPLOYMENT
@@ -20,58 +23,62 @@ from slipway.reconcile.contract import Deletion, Planned, PutPin
 class Decision:
     wanted: str | None
     rollout: Rollout
+    program: Program
+    held: GivenUp | None
+    """What was held before."""
+    subject: Subject | None
+    judgement: Judgement
 
 
 def plan(valid: Valid, now: datetime) -> Planned[Decision]:
-    """The whole plan; `now` decides when a retired revision goes."""
+    """The whole plan; `now` decides what time alone changes."""
     observed = valid.observed
-    deployments = {revision_of(child): child for child in observed.deployments}
-    rollout = next_rollout(_facts(valid, deployments), now)
-    children: list[Object] = []
-    for revision in rollout.run:
-        manifest = _deployment(valid, deployments, revision)
-        if manifest is not None:
-            children.append(manifest)
-    if rollout.serve is not None:
-        children.append(service(observed, rollout.serve))
+    program = program_of(observed.deployment.spec.rollout)
+    subject, result = judged(observed, program, now)
+    held = given_up(observed)
+    rollout = next_rollout(facts_of(valid, subject, result, held), now)
+    decision = Decision(valid.wanted, rollout, program, held, subject, result)
+    live = {revision_of(child): child for child in observed.deployments}
     deletions = tuple(
         Deletion(DEPLOYMENT, child["metadata"]["namespace"], child["metadata"]["name"], child["metadata"]["uid"])
         for name in rollout.retire
-        for child in (deployments[name],)
+        for child in (live[name],)
     )
-    live = (*observed.deployments, *((observed.service,) if observed.service else ()))
     return Planned(
-        decision=Decision(valid.wanted, rollout),
+        decision=decision,
         before=_pins(valid, rollout),
-        children=tuple(children),
+        children=_children(valid, rollout, held, live),
         deletions=deletions,
-        requeue_after=_requeue(observed, rollout),
-        live=live,
+        requeue_after=_requeue(observed, decision),
+        live=(*observed.deployments, *((observed.service,) if observed.service else ())),
     )
 
 
-def _facts(valid: Valid, deployments: dict[str, Object]) -> Facts:
-    status = valid.observed.deployment.status
-    selected = (valid.observed.service or {}).get("spec", {}).get("selector", {})
-    return Facts(
-        wanted=valid.wanted,
-        stable=status.stable.revision if status and status.stable else None,
-        stable_since=status.stable.since if status and status.stable else None,
-        serving=selected.get(LABEL_REVISION),
-        held=held_revision(valid.observed.deployment),
-        deployments=deployments,
-    )
+def _children(valid: Valid, rollout: Rollout, held: GivenUp | None, live: Mapping[str, Object]) -> tuple[Object, ...]:
+    """The Service first: when traffic has to be taken from a revision, nothing is done before that."""
+    observed = valid.observed
+    children: list[Object] = []
+    if rollout.serve is not None:
+        if rollout.gave_up is not None:
+            held = GivenUp(rollout.gave_up, rollout.reason, rollout.message)
+        note = held.note(observed.deployment) if held is not None else None
+        children.append(service(observed, rollout.serve, shared=rollout.shared, held=note))
+    for revision, replicas in rollout.run.items():
+        manifest = _deployment(valid, live, revision, replicas)
+        if manifest is not None:
+            children.append(manifest)
+    return tuple(children)
 
 
-def _deployment(valid: Valid, deployments: dict[str, Object], revision: str) -> Object | None:
+def _deployment(valid: Valid, deployments: Mapping[str, Object], revision: str, replicas: int) -> Object | None:
     """None for a stable revision whose Deployment somebody deleted while spec asks for another: what it was made of is not
     known any more."""
     observed = valid.observed
     live = deployments.get(revision)
     if live is not None:
-        return kept_deployment(observed, live, revision)
+        return kept_deployment(observed, live, revision, replicas)
     if revision == valid.wanted and observed.version is not None and observed.image is not None:
-        return new_deployment(observed, revision, observed.version, observed.image)
+        return new_deployment(observed, revision, replicas, observed.version, observed.image)
     return None
 
 
@@ -79,12 +86,10 @@ def _pins(valid: Valid, rollout: Rollout) -> tuple[PutPin, ...]:
     """Says what is used before it is used, and only when that changed: each pin is a write to the store."""
     observed = valid.observed
     meta, status = observed.deployment.metadata, observed.deployment.status
-    known = {
-        entry.revision: f"{'/'.join(observed.deployment.model_name())}:{entry.version}"
-        for entry in ((status.stable, status.candidate) if status else ())
-        if entry is not None
-    }
-    before = set(known.values())
+    model = "/".join(observed.deployment.model_name())
+    entries = (*reversed(status.history), status.stable, status.candidate) if status else ()
+    known = {entry.revision: f"{model}:{entry.version}" for entry in entries if entry is not None}
+    before = {known[name] for child in observed.deployments if (name := revision_of(child)) in known}
     if valid.wanted is not None and observed.version is not None:
         known[valid.wanted] = f"{observed.version.model}:{observed.version.version}"
     used = {known[name] for name in rollout.run if name in known}
@@ -93,8 +98,12 @@ def _pins(valid: Valid, rollout: Rollout) -> tuple[PutPin, ...]:
     return (PutPin("ModelDeployment", meta.namespace, meta.name, versions=tuple(sorted(used))),)
 
 
-def _requeue(observed: Observed, rollout: Rollout) -> float | None:
-    """An alias is looked at again and again, since whoever moves it cannot tell us."""
+def _requeue(observed: Observed, decision: Decision) -> float | None:
+    """An alias is looked at again and again, since whoever moves it cannot tell us; so are gates."""
     follows = observed.installation.alias_poll_seconds if observed.deployment.spec.model.alias else None
-    waits = [seconds for seconds in (follows, rollout.look_again) if seconds is not None]
-    return min(waits, default=None)
+    waits = [follows, decision.rollout.look_again, decision.judgement.look_again]
+    if decision.rollout.candidate is not None and decision.program.gates and decision.rollout.weight:
+        waits.append(decision.program.interval)
+    if decision.rollout.promoted and decision.program.watch_gates:
+        waits.append(decision.program.interval)
+    return min((seconds for seconds in waits if seconds is not None), default=None)

@@ -56,9 +56,17 @@ def ready_replicas(child: Object) -> int:
     return int(min(status.get("availableReplicas", 0), status.get("updatedReplicas", 0)))
 
 
-def is_ready(child: Object) -> bool:
-    """Whether all pods that the Deployment asks for are there and answer."""
-    return ready_replicas(child) >= int(child.get("spec", {}).get("replicas", 1))
+def is_ready(child: Object, wanted: int | None = None) -> bool:
+    """Whether all pods that the Deployment asks for are there and answer; with `wanted`, at least so many."""
+    asked = int(child.get("spec", {}).get("replicas", 1))
+    return ready_replicas(child) >= asked if wanted is None else asked >= wanted and ready_replicas(child) >= wanted
+
+
+def is_gone(child: Object) -> bool:
+    """Whether the Deployment asks for no pods, and has none any more."""
+    status = child.get("status", {})
+    seen = status.get("observedGeneration", 0) >= child["metadata"].get("generation", 0)
+    return int(child.get("spec", {}).get("replicas", 1)) == 0 and seen and not status.get("replicas")
 
 
 def gave_up(child: Object) -> bool:

@@ -1,37 +1,36 @@
-"""What a ModelDeployment's status says after a reconcile, and which events that deserves. Pure."""
+"""What a ModelDeployment's status says after a reconcile. Pure; its words are in `words`, its events in `news`."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from slipway.api import conditions
 from slipway.api.conditions import Condition
 from slipway.api.model_deployment import Held, ModelDeploymentStatus, Revision, Served
+from slipway.api.rollout import StepApproval
 from slipway.controllers.model_deployment.children import url
+from slipway.controllers.model_deployment.news import events
 from slipway.controllers.model_deployment.observed import Observed
 from slipway.controllers.model_deployment.plan import Decision
-from slipway.controllers.model_deployment.policy import (
-    cause,
-    creation_time,
-    gave_up,
-    held_revision,
-    ready_replicas,
-    revision_of,
-)
+from slipway.controllers.model_deployment.policy import creation_time, ready_replicas, revision_of
+from slipway.controllers.model_deployment.program import Begin, Promote
+from slipway.controllers.model_deployment.words import Shown, reason_of
 from slipway.controllers.shared.conditions import of_reason
 from slipway.kube.port import Object
-from slipway.reconcile.contract import Applied, Event, StatusUpdate
+from slipway.reconcile.contract import Applied, StatusUpdate
 
 
 def status(observed: Observed, applied: Applied[Decision], now: datetime) -> StatusUpdate:
     """The whole status as it shall be."""
-    deployment, rollout = observed.deployment, applied.decision.rollout
+    deployment, decision = observed.deployment, applied.decision
     old = deployment.status or ModelDeploymentStatus()
     seen = {revision_of(child): child for child in (*observed.deployments, *_deployments(applied))}
-    stable = _stable(observed, applied.decision, old, seen, now)
-    candidate = _candidate(observed, rollout.candidate, old, seen, now)
-    held = _held(observed, applied.decision, old, now)
-    reason, message = _reason(observed, applied.decision, stable, candidate, held, seen)
+    stable = _stable(observed, decision, old, seen, now)
+    candidate = _candidate(observed, decision, old, seen, now)
+    held = _held(observed, decision, old, now)
+    shown = Shown(observed, decision, stable, candidate, held, seen)
+    reason, message = reason_of(shown)
     generation = deployment.metadata.generation
     merged = of_reason(
         reason,
@@ -48,9 +47,9 @@ def status(observed: Observed, applied: Applied[Decision], now: datetime) -> Sta
         stable=stable,
         candidate=candidate,
         held=held,
-        history=_history(old, stable, now),
+        history=_history(old, stable, held, now),
     )
-    return StatusUpdate(new.to_dict(), _events(old, stable, candidate, held, reason, message))
+    return StatusUpdate(new.to_dict(), events(old, new, reason, message))
 
 
 def _deployments(applied: Applied[Decision]) -> tuple[Object, ...]:
@@ -62,106 +61,108 @@ def _seconds(time: datetime) -> datetime:
 
 
 def _stable(
-    observed: Observed, decision: Decision, old: ModelDeploymentStatus, seen: dict[str, Object], now: datetime
+    observed: Observed, decision: Decision, old: ModelDeploymentStatus, seen: Mapping[str, Object], now: datetime
 ) -> Revision | None:
     name = decision.rollout.stable
     if name is None:
         return None
     child = seen.get(name)
     ready = ready_replicas(child) if child else 0
-    if old.stable is not None and old.stable.revision == name:
-        version = observed.version
+    if old.stable is None or old.stable.revision != name:
+        return _new_stable(observed, decision, old, name, ready, now)
+    version, result = observed.version, decision.judgement
+    watched = decision.subject is not None and decision.subject.watched
+    # What is left of a watch that is over is what failed in it.
+    left = tuple(verdict for verdict in old.stable.gates if verdict.verdict == "Fail")
+    kept = {
+        "ready_replicas": ready,
         # The same bytes may come under another number: a build that was forced, an alias moved to an equal version.
-        number = version.version if version and decision.wanted == name else old.stable.version
-        return old.stable.model_copy(update={"ready_replicas": ready, "version": number})
+        "version": version.version if version and decision.wanted == name else old.stable.version,
+        "gates": result.verdicts if watched else () if decision.rollout.candidate else left,
+        "marks": result.marks if watched else result.stable_marks,
+    }
+    return old.stable.model_copy(update=kept)
+
+
+def _new_stable(
+    observed: Observed, decision: Decision, old: ModelDeploymentStatus, name: str, ready: int, now: datetime
+) -> Revision | None:
+    """The revision that takes over in this step. A watch begins with the counters that the candidate's gates had."""
+    known = _entry(observed, decision, old, name)
+    if known is None:
+        return None
+    watch = bool(decision.program.watch_gates) and old.candidate is not None and old.candidate.revision == name
+    marks = old.candidate.marks if watch and old.candidate is not None else ()
+    return known.model_copy(update={"ready_replicas": ready, "since": _seconds(now), "marks": marks})
+
+
+def _entry(observed: Observed, decision: Decision, old: ModelDeploymentStatus, name: str) -> Revision | None:
+    """What a revision is made of: by spec, else as status remembers it."""
     if observed.version is not None and decision.wanted == name:
-        return Revision(
-            revision=name,
-            version=observed.version.version,
-            digest=observed.version.digest,
-            image=observed.image or "",
-            ready_replicas=ready,
-            since=_seconds(now),
-        )
-    known = next((entry for entry in (old.candidate,) if entry and entry.revision == name), None)
-    return known.model_copy(update={"ready_replicas": ready, "since": _seconds(now)}) if known else None
+        version = observed.version
+        return Revision(revision=name, version=version.version, digest=version.digest, image=observed.image or "")
+    known = (old.candidate, old.stable, *old.history)
+    found = next((entry for entry in known if entry is not None and entry.revision == name), None)
+    return Revision(revision=name, version=found.version, digest=found.digest, image=found.image) if found else None
 
 
 def _candidate(
-    observed: Observed, name: str | None, old: ModelDeploymentStatus, seen: dict[str, Object], now: datetime
+    observed: Observed, decision: Decision, old: ModelDeploymentStatus, seen: Mapping[str, Object], now: datetime
 ) -> Revision | None:
-    if name is None or observed.version is None:
+    rollout = decision.rollout
+    name = rollout.candidate
+    known = _entry(observed, decision, old, name) if name is not None else None
+    if known is None or name is None:
         return None
     child = seen.get(name)
-    since = old.candidate.since if old.candidate and old.candidate.revision == name else None
-    since = since or (creation_time(child) if child else None) or _seconds(now)
-    return Revision(
-        revision=name,
-        version=observed.version.version,
-        digest=observed.version.digest,
-        image=observed.image or "",
-        ready_replicas=ready_replicas(child) if child else 0,
-        since=since,
+    before = old.candidate if old.candidate and old.candidate.revision == name else None
+    since = before.since if before else None
+    same_step = before is not None and before.step == rollout.step
+    step_since = before.step_since if before is not None and same_step else None
+    judged = before is not None and decision.subject is not None and not decision.subject.watched
+    return known.model_copy(
+        update={
+            "ready_replicas": ready_replicas(child) if child else 0,
+            "since": since or (creation_time(child) if child and before is None else None) or _seconds(now),
+            "weight": rollout.weight if rollout.weight or rollout.step is not None else None,
+            "step": rollout.step,
+            "step_since": step_since or (_seconds(now) if rollout.step_ready else None),
+            "approvals": _approvals(decision, before),
+            "gates": decision.judgement.verdicts if judged else (),
+            "marks": decision.judgement.marks if judged else (),
+        }
     )
+
+
+def _approvals(decision: Decision, before: Revision | None) -> tuple[StepApproval, ...]:
+    known = before.approvals if before is not None else ()
+    step = decision.rollout.next
+    fresh = step.approved if isinstance(step, (Begin, Promote)) else None
+    return known if fresh is None or fresh in known else (*known, fresh)
 
 
 def _held(observed: Observed, decision: Decision, old: ModelDeploymentStatus, now: datetime) -> Held | None:
     """Remembered by revision for as long as the same spec asks for it, or what it asks for cannot be told."""
-    given_up = decision.rollout.gave_up
-    if given_up is None:
-        kept = old.held
-        if kept is None or held_revision(observed.deployment) is None or decision.rollout.stable == kept.revision:
-            return None
-        return kept if decision.wanted in (kept.revision, None) else None
-    child = next(child for child in observed.deployments if revision_of(child) == given_up)
-    seconds = observed.deployment.spec.progress_deadline_seconds
-    why = cause(child, observed.pods.get(given_up, ())) or "it never answered"
-    assert observed.version is not None
-    return Held(
-        revision=given_up,
-        version=observed.version.version,
-        digest=observed.version.digest,
-        reason=conditions.CANDIDATE_FAILED,
-        message=f"not ready within {seconds} s (spec.progressDeadlineSeconds): {why}",
-        since=_seconds(now),
-    )
+    rollout, kept = decision.rollout, old.held
+    if rollout.gave_up is not None:
+        return _given_up(observed, decision, old, rollout.gave_up, rollout.reason, rollout.message, now)
+    held = decision.held
+    if kept is None and held is not None:
+        return _given_up(observed, decision, old, held.revision, held.reason, held.message, now)
+    if kept is None or held is None:
+        return None
+    if rollout.stable == kept.revision and rollout.candidate is None:
+        return None
+    return kept if decision.wanted in (kept.revision, None) else None
 
 
-def _reason(
-    observed: Observed,
-    decision: Decision,
-    stable: Revision | None,
-    candidate: Revision | None,
-    held: Held | None,
-    seen: dict[str, Object],
-) -> tuple[str, str]:
-    serving = f"version {stable.version} serves on" if stable else "nothing is served yet"
-    if observed.missing is not None:
-        return observed.missing.reason, f"{observed.missing.message}; {serving}"
-    if held is not None:
-        return conditions.CANDIDATE_FAILED, f"version {held.version} is held: {held.message}; {serving}"
-    if candidate is not None:
-        return _starting(observed, candidate, serving, seen)
-    replicas = observed.deployment.spec.replicas
-    if replicas == 0:
-        return conditions.NO_REPLICAS, "spec.replicas is 0: nothing is served"
-    ready = (stable.ready_replicas or 0) if stable else 0
-    number = stable.version if stable else 0
-    if ready < replicas:
-        child = seen.get(stable.revision) if stable else None
-        why = cause(child, observed.pods.get(stable.revision, ())) if child and stable else ""
-        return conditions.NOT_READY, f"version {number}: {ready} of {replicas} pods answer" + (f": {why}" if why else "")
-    return conditions.SERVING, f"version {number} serves on {ready} of {replicas} pods"
-
-
-def _starting(observed: Observed, candidate: Revision, serving: str, seen: dict[str, Object]) -> tuple[str, str]:
-    child = seen.get(candidate.revision)
-    why = cause(child, observed.pods.get(candidate.revision, ())) if child else ""
-    progress = f"version {candidate.version}: {candidate.ready_replicas or 0} of {observed.deployment.spec.replicas} pods answer"
-    if child is not None and gave_up(child):
-        # There is nothing to fall back to, so it is left to try on.
-        return conditions.CANDIDATE_FAILED, f"{progress}: {why or 'it never answered'}; {serving}"
-    return conditions.CANDIDATE_STARTING, progress + (f": {why}" if why else "") + f"; {serving}"
+def _given_up(
+    observed: Observed, decision: Decision, old: ModelDeploymentStatus, name: str, reason: str, message: str, now: datetime
+) -> Held | None:
+    known = _entry(observed, decision, old, name)
+    if known is None:
+        return None
+    return Held(revision=name, version=known.version, digest=known.digest, reason=reason, message=message, since=_seconds(now))
 
 
 def _available(observed: Observed, stable: Revision | None) -> Condition:
@@ -183,10 +184,11 @@ def _available(observed: Observed, stable: Revision | None) -> Condition:
     )
 
 
-def _history(old: ModelDeploymentStatus, stable: Revision | None, now: datetime) -> tuple[Served, ...]:
+def _history(old: ModelDeploymentStatus, stable: Revision | None, held: Held | None, now: datetime) -> tuple[Served, ...]:
     before = old.stable
     if before is None or stable is None or before.revision == stable.revision:
         return old.history
+    given_up = held if held is not None and held.revision == before.revision else None
     entry = Served(
         revision=before.revision,
         version=before.version,
@@ -194,30 +196,6 @@ def _history(old: ModelDeploymentStatus, stable: Revision | None, now: datetime)
         image=before.image,
         since=before.since,
         until=_seconds(now),
+        reason=given_up.reason if given_up else None,
     )
     return (entry, *old.history)[:10]
-
-
-def _events(
-    old: ModelDeploymentStatus,
-    stable: Revision | None,
-    candidate: Revision | None,
-    held: Held | None,
-    reason: str,
-    message: str,
-) -> tuple[Event, ...]:
-    """One event for each thing that a person would want to be told, when it is new."""
-    events = []
-    if candidate and (old.candidate is None or old.candidate.revision != candidate.revision):
-        events.append(
-            Event("Normal", conditions.CANDIDATE_STARTING, f"version {candidate.version} starts as revision {candidate.revision}")
-        )
-    if stable and (old.stable is None or old.stable.revision != stable.revision):
-        events.append(Event("Normal", conditions.SERVING, f"version {stable.version} took over as revision {stable.revision}"))
-    if held and (old.held is None or old.held.revision != held.revision):
-        events.append(Event("Warning", held.reason, f"version {held.version} is held: {held.message}"))
-    ready = conditions.find(old.conditions, conditions.READY)
-    known = ready is not None and ready.reason == reason
-    if not known and conditions.REASONS[reason].polarity in ("waiting", "stalled") and not held:
-        events.append(Event("Warning", reason, message))
-    return tuple(events)

@@ -1,0 +1,75 @@
+"""Reads what the gates of a roll-out judge: the counters of pods, or what Prometheus says of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from datetime import datetime
+
+from slipway.api.common import LABEL_REVISION
+from slipway.api.model_deployment import ModelDeployment, Revision
+from slipway.api.rollout import RolloutGate
+from slipway.controllers.model_deployment.children import PORT
+from slipway.controllers.model_deployment.gates import Measured, Readings, Side
+from slipway.controllers.model_deployment.judging import is_due, subject
+from slipway.controllers.model_deployment.program import program_of
+from slipway.controllers.model_deployment.promql import queries
+from slipway.controllers.model_deployment.samples import MAX_PODS, PodSample, parse
+from slipway.controllers.shared.objects import child_name, selector
+from slipway.kube.port import Object
+from slipway.kube.resources import POD
+from slipway.reconcile.deps import Deps
+
+
+async def readings(deps: Deps, deployment: ModelDeployment, now: datetime) -> Readings | None:
+    """None when no gate is due. What cannot be read is left out. Raises the errors of the API server."""
+    program = program_of(deployment.spec.rollout)
+    found = subject(deployment, program, now)
+    if found is None or not is_due(found, program, now):
+        return None
+    stable = deployment.status.stable if deployment.status else None
+    judged = await _side(deps, deployment, found.revision, found.gates)
+    compared = tuple(gate for gate in found.gates if gate.compare is not None)
+    if not compared or stable is None or found.watched:
+        return Readings(judged)
+    return Readings(judged, await _side(deps, deployment, stable, compared))
+
+
+async def _side(deps: Deps, deployment: ModelDeployment, revision: Revision, gates: tuple[RolloutGate, ...]) -> Side:
+    from_prometheus = gates if deps.settings.prometheus_url else tuple(gate for gate in gates if gate.promql is not None)
+    samples: dict[str, PodSample] = {}
+    if len(from_prometheus) < len(gates):
+        samples = await _samples(deps, deployment, revision)
+    names = [gate.name for gate in from_prometheus]
+    found = await asyncio.gather(*(_ask(deps, deployment, revision, gate) for gate in from_prometheus))
+    return Side(samples, revision.marks, dict(zip(names, found, strict=True)))
+
+
+async def _samples(deps: Deps, deployment: ModelDeployment, revision: Revision) -> dict[str, PodSample]:
+    labels = selector(deployment) | {LABEL_REVISION: revision.revision}
+    pods = await deps.kube.list(POD, deployment.metadata.namespace, labels)
+    urls = {pod["metadata"]["name"]: _url(pod) for pod in _readable(pods)}
+    texts = await deps.scraper.pages(urls.values())
+    parsed = {name: parse(texts[url]) for name, url in urls.items() if url in texts}
+    return {name: sample for name, sample in parsed.items() if sample is not None}
+
+
+def _readable(pods: Iterable[Object]) -> list[Object]:
+    """Pods that answer, by name; of very many the first few."""
+    ready = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp") and pod.get("status", {}).get("podIP")]
+    return sorted(ready, key=lambda pod: str(pod["metadata"]["name"]))[:MAX_PODS]
+
+
+def _url(pod: Object) -> str:
+    address = str(pod["status"]["podIP"])
+    return f"http://{f'[{address}]' if ':' in address else address}:{PORT}/metrics"
+
+
+async def _ask(deps: Deps, deployment: ModelDeployment, revision: Revision, gate: RolloutGate) -> Measured:
+    name = child_name(deployment.metadata.name, revision.revision)
+    value_query, requests_query = queries(gate, deployment.metadata.namespace, deployment.metadata.name, name, revision.revision)
+    value, problem = await deps.scraper.query(value_query)
+    if value is None or not requests_query:
+        return Measured(value, 0, problem)
+    requests, problem = await deps.scraper.query(requests_query)
+    return Measured(value if requests is not None else None, int(requests or 0), problem)

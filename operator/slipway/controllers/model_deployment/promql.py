@@ -1,0 +1,31 @@
+"""The queries with which gates are read from a Prometheus that scrapes the pods. Pure.
+
+Its samples must carry the labels ``namespace`` and ``pod``, as the usual scrape configurations of Kubernetes give them.
+"""
+
+from __future__ import annotations
+
+import re
+
+from slipway.api.rollout import RolloutGate, seconds_of
+from slipway.controllers.model_deployment.samples import DRIFT, DURATION, INFERENCE, REQUESTS
+
+
+def queries(gate: RolloutGate, namespace: str, name: str, deployment: str, revision: str) -> tuple[str, str]:
+    """The query of a gate's value, and the one of the number of requests (empty: the gate does not count any). `deployment` is
+    the Deployment of the revision."""
+    window = f"{seconds_of(gate.window)}s"
+    if gate.promql is not None:
+        values = {"namespace": namespace, "name": name, "revision": revision, "window": window}
+        return re.sub(r"\$(namespace|name|revision|window)\b", lambda match: values[match[1]], gate.promql.query), ""
+    pods = f'namespace="{namespace}",pod=~"{re.escape(deployment)}-[a-z0-9]+-[a-z0-9]+"'.replace("\\", "\\\\")
+    if gate.drift is not None:
+        return f"max({DRIFT}{{{pods}}})", ""
+    infers = f'{pods},endpoint=~".*({"|".join(INFERENCE)}).*"'
+    requests = f"sum(increase({REQUESTS}{{{infers}}}[{window}]))"
+    if gate.latency is not None:
+        buckets = f"sum by (le) (increase({DURATION}{{{infers}}}[{window}]))"
+        return f"histogram_quantile({gate.latency.quantile}, {buckets}) * 1000", requests
+    statuses = "[45].." if gate.error_rate and gate.error_rate.count_client_errors else "5.."
+    failed = f'sum(increase({REQUESTS}{{{infers},status=~"{statuses}"}}[{window}]))'
+    return f"({failed} or vector(0)) / {requests}", requests

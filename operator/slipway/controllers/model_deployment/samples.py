@@ -1,0 +1,204 @@
+"""What the pods of a revision count, over a window of the recent past. Pure.
+
+Counters only grow, so a window is the difference of two readings. Nothing is remembered in the process: readings that
+windows begin with (`slipway.api.rollout.Mark`) stand in status, at most three for each length of window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from slipway.api.rollout import Mark
+
+MAX_PODS = 16
+"""Pods of a revision that are read: a fair sample of them, so that status stays small whatever spec.replicas is."""
+REQUESTS = "slipway_requests_total"
+DURATION = "slipway_request_duration_seconds_bucket"
+STARTED = "process_start_time_seconds"
+DRIFT = "slipway_drift_psi"
+INFERENCE = ("infer", "predict")
+"""Endpoints whose names hold one of these words answer with a prediction; the others are probes and descriptions."""
+
+
+@dataclass(frozen=True)
+class PodSample:
+    """Counters of one pod since its process started."""
+
+    started: float
+    """Time of the process's start in seconds since 1970; 0 when the pod does not say."""
+    requests: float
+    server_errors: float
+    client_errors: float
+    bounds: tuple[float, ...]
+    """Upper bounds of the latency's buckets in seconds, ascending, the last one infinite."""
+    buckets: tuple[float, ...]
+    """Requests up to each bound."""
+    drift: Mapping[str, float] = field(default_factory=dict)
+    """Population stability index by input, as far as the pod tells it."""
+
+    def encoded(self) -> str:
+        """The counters as a mark keeps them; `_decoded` reads them back."""
+        buckets = ",".join(f"{count:.0f}" for count in self.buckets)
+        return f"{self.started:.0f} {self.requests:.0f} {self.server_errors:.0f} {self.client_errors:.0f} {buckets}"
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What the pods of a revision answered within a window. `seconds`: how long it is in fact."""
+
+    seconds: float = 0.0
+    requests: float = 0.0
+    server_errors: float = 0.0
+    client_errors: float = 0.0
+    bounds: tuple[float, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+
+def parse(text: str) -> PodSample | None:
+    """A pod's counters out of its /metrics. None for what is not the text of a model server."""
+    requests = server = client = started = 0.0
+    buckets: dict[float, float] = {}
+    drift: dict[str, float] = {}
+    known = False
+    try:
+        for family in text_string_to_metric_families(text):
+            known = known or family.name.startswith("slipway_")
+            for sample in family.samples:
+                if sample.name == STARTED:
+                    started = sample.value
+                elif sample.name == DRIFT:
+                    drift[sample.labels.get("feature", "")] = sample.value
+                elif sample.name == REQUESTS and _infers(sample.labels):
+                    status = sample.labels.get("status", "")
+                    requests += sample.value
+                    server += sample.value if status.startswith("5") else 0.0
+                    client += sample.value if status.startswith("4") else 0.0
+                elif sample.name == DURATION and _infers(sample.labels):
+                    bound = float(sample.labels["le"])
+                    buckets[bound] = buckets.get(bound, 0.0) + sample.value
+    except (ValueError, KeyError):
+        return None
+    if not known:
+        return None
+    bounds = tuple(sorted(buckets))
+    return PodSample(started, requests, server, client, bounds, tuple(buckets[b] for b in bounds), drift)
+
+
+def _infers(labels: Mapping[str, str]) -> bool:
+    return any(word in labels.get("endpoint", "") for word in INFERENCE)
+
+
+def window_of(marks: Sequence[Mark], window: int, samples: Mapping[str, PodSample], now: datetime) -> Totals | None:
+    """What was answered since the oldest mark within `window` seconds. None when no pod can be compared with anything: that is
+    no data, and not zero."""
+    mark = next(iter(_of(marks, window, now)), None)
+    if mark is None and samples and _unmoved(marks, window, samples) is not None:
+        return Totals(seconds=window)
+    since = mark.at if mark is not None else now - timedelta(seconds=window)
+    parts = []
+    for pod, sample in samples.items():
+        part = _grown(sample, mark.pods.get(pod) if mark else None, since)
+        if part is not None:
+            parts.append(part)
+    if not parts:
+        return None
+    return _sum(parts, (now - since).total_seconds())
+
+
+def advanced(marks: Sequence[Mark], windows: Iterable[int], samples: Mapping[str, PodSample], now: datetime) -> tuple[Mark, ...]:
+    """The marks to keep: a new one for each window whose newest is half a window old. A reading that failed makes none, and
+    counters that have not moved make none either: the mark that they had says the same, however old."""
+    kept: list[Mark] = []
+    pods = {pod: sample.encoded() for pod, sample in sorted(samples.items())}
+    for window in sorted(set(windows)):
+        present = _of(marks, window, now)
+        if (same := _unmoved(marks, window, samples)) is not None:
+            present = present or [same]
+        elif pods and (not present or (now - present[-1].at).total_seconds() >= window / 2):
+            present = [*present, Mark(window=window, at=now.replace(microsecond=0), pods=pods)]
+        kept += present
+    return tuple(kept)
+
+
+def _unmoved(marks: Iterable[Mark], window: int, samples: Mapping[str, PodSample]) -> Mark | None:
+    """The newest mark for `window`, when no counter has moved since."""
+    newest = max((mark for mark in marks if mark.window == window), key=lambda mark: mark.at, default=None)
+    pods = {pod: sample.encoded() for pod, sample in samples.items()}
+    return newest if newest is not None and newest.pods == pods else None
+
+
+def _of(marks: Iterable[Mark], window: int, now: datetime) -> list[Mark]:
+    """Marks for `window` that are not older than it, oldest first."""
+    young = (mark for mark in marks if mark.window == window and 0 <= (now - mark.at).total_seconds() <= window)
+    return sorted(young, key=lambda mark: mark.at)
+
+
+def _grown(sample: PodSample, before: str | None, since: datetime) -> Totals | None:
+    """What a pod counted since `since`; None when that cannot be told."""
+    if sample.started and sample.started >= since.timestamp():
+        # A process that started within the window: all that it counted belongs to it. What the one before it counted
+        # after its last reading is lost, and is not taken for zero requests: it is no data.
+        return Totals(0, sample.requests, sample.server_errors, sample.client_errors, sample.bounds, sample.buckets)
+    old = _decoded(before) if before else None
+    if old is None:
+        return None
+    started, counts, buckets = old
+    fresh = (sample.requests, sample.server_errors, sample.client_errors)
+    if round(started) != round(sample.started) or any(now < then for now, then in zip(fresh, counts, strict=True)):
+        return None
+    grown = _difference(sample.buckets, buckets)
+    requests, server, client = (now - then for now, then in zip(fresh, counts, strict=True))
+    return Totals(0, requests, server, client, sample.bounds if grown else (), grown)
+
+
+def _difference(fresh: tuple[float, ...], before: tuple[float, ...]) -> tuple[float, ...]:
+    """Growth of each bucket. A histogram that appeared after the mark began at zero; one of other bounds says nothing."""
+    if not before:
+        return fresh
+    if len(fresh) != len(before) or any(now < then for now, then in zip(fresh, before, strict=True)):
+        return ()
+    return tuple(now - then for now, then in zip(fresh, before, strict=True))
+
+
+def _decoded(text: str) -> tuple[float, tuple[float, float, float], tuple[float, ...]] | None:
+    try:
+        started, requests, server, client, *rest = text.split(" ")
+        buckets = tuple(float(count) for count in rest[0].split(",")) if rest and rest[0] else ()
+        return float(started), (float(requests), float(server), float(client)), buckets
+    except ValueError:
+        return None
+
+
+def _sum(parts: list[Totals], seconds: float) -> Totals:
+    histograms = [part for part in parts if part.buckets]
+    bounds = histograms[0].bounds if histograms else ()
+    alike = [part.buckets for part in histograms if part.bounds == bounds]
+    return Totals(
+        seconds=seconds,
+        requests=sum(part.requests for part in parts),
+        server_errors=sum(part.server_errors for part in parts),
+        client_errors=sum(part.client_errors for part in parts),
+        bounds=bounds,
+        buckets=tuple(sum(column) for column in zip(*alike, strict=True)),
+    )
+
+
+def quantile(totals: Totals, q: float) -> float | None:
+    """Latency in seconds that a share `q` of the requests stayed within, interpolated within its bucket as Prometheus'
+    histogram_quantile does; the last finite bound when it lies beyond. None without requests."""
+    total = totals.buckets[-1] if totals.buckets else 0.0
+    if total <= 0:
+        return None
+    rank = q * total
+    edges = [(0.0, 0.0), *zip(totals.bounds, totals.buckets, strict=True)]
+    for (low, below), (high, upto) in pairwise(edges):
+        if upto >= rank:
+            if high == float("inf"):
+                return low
+            return low + (high - low) * ((rank - below) / (upto - below) if upto > below else 1.0)
+    return totals.bounds[-2] if len(totals.bounds) > 1 else None

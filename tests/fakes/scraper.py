@@ -1,0 +1,77 @@
+"""Pods' /metrics by script: what each pod has counted since it started, as text that a model server would send."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import urlsplit
+
+from slipway.kube.port import Object
+from tests.fakes.api_server import FakeApiServer
+
+BOUNDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0)
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """How a pod answers: requests per second, the shares of them that fail, the latency in seconds of all."""
+
+    rate: float = 10.0
+    errors: float = 0.0
+    client_errors: float = 0.0
+    latency: float = 0.004
+
+
+Script = Callable[[Object], Behaviour | None]
+"""Given the pod: how it behaves; None when it cannot be read."""
+
+
+def well(_pod: Object) -> Behaviour:
+    return Behaviour()
+
+
+class FakeScraper:
+    """`script` may be changed at any time; `numbers` are Prometheus' answers by query (missing: it does not answer)."""
+
+    def __init__(self, api: FakeApiServer, script: Script = well) -> None:
+        self.api = api
+        self.script = script
+        self.numbers: dict[str, float] = {}
+        self.read: list[str] = []
+
+    async def pages(self, urls: Iterable[str]) -> Mapping[str, str]:
+        """As the port says."""
+        pods = {pod.get("status", {}).get("podIP"): pod for pod in self.api.all("Pod")}
+        texts = {}
+        for url in urls:
+            self.read.append(url)
+            pod = pods.get(urlsplit(url).hostname)
+            behaviour = self.script(pod) if pod is not None else None
+            if pod is not None and behaviour is not None:
+                started = datetime.fromisoformat(pod["status"]["startTime"])
+                age = (self.api.clock() - started).total_seconds()
+                texts[url] = page(behaviour, age, started.timestamp())
+        return texts
+
+    async def query(self, text: str) -> tuple[float | None, str]:
+        """As the port says."""
+        self.read.append(text)
+        return (self.numbers[text], "") if text in self.numbers else (None, "Prometheus does not answer")
+
+
+def page(behaviour: Behaviour, seconds: float, started: float) -> str:
+    """What a pod that has behaved so for `seconds` says."""
+    total = int(behaviour.rate * seconds)
+    bad, refused = int(total * behaviour.errors), int(total * behaviour.client_errors)
+    counts = {"200": total - bad - refused, "500": bad, "422": refused}
+    lines = ["# TYPE slipway_requests counter"]
+    lines += [f'slipway_requests_total{{endpoint="v2_infer",status="{s}"}} {c}' for s, c in counts.items()]
+    lines += [f'slipway_requests_total{{endpoint="v2_live",status="200"}} {int(seconds)}']
+    lines += ["# TYPE slipway_request_duration_seconds histogram"]
+    for bound in (*BOUNDS, float("inf")):
+        count = total if behaviour.latency <= bound else 0
+        label = "+Inf" if bound == float("inf") else bound
+        lines.append(f'slipway_request_duration_seconds_bucket{{endpoint="v2_infer",le="{label}"}} {count}')
+    lines += ["# TYPE process_start_time_seconds gauge", f"process_start_time_seconds {started}"]
+    return "\n".join(lines) + "\n"

@@ -171,7 +171,10 @@ BAD: dict[str, tuple[r.Manifest, list[str]]] = {
         r.rollout(gates=[{"name": "g", "errorRate": {"max": 0.1}, "drift": {"maxPSI": 0.2}}]),
         ["exactly one of errorRate"],
     ),
-    "a latency gate without a bound": (r.rollout(gates=[{"name": "g", "latency": {}}]), ["latency needs maxMilliseconds, or compare"]),
+    "a latency gate without a bound": (
+        r.rollout(gates=[{"name": "g", "latency": {}}]),
+        ["latency needs maxMilliseconds, or compare"],
+    ),
     "a comparison without a bound": (
         r.rollout(gates=[{"name": "g", "errorRate": {}, "compare": {}}]),
         ["compare needs maxDifference or maxRatio"],

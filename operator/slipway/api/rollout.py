@@ -72,7 +72,16 @@ class DriftGate(Model):
     max_psi: float = Field(
         ge=0.001,
         alias="maxPSI",
-        description="Largest population stability index of any input against the training data; 0.2 is a common bound.",
+        description="Largest population stability index of any input against the training data; 0.2 is a common bound, and"
+        " minRequests counts rows.",
+    )
+
+
+class PredictionMixGate(Model):
+    max_psi: float = Field(
+        ge=0.001,
+        alias="maxPSI",
+        description="Largest population stability index of any output against the predictions for the training data.",
     )
 
 
@@ -97,10 +106,11 @@ class Compare(Model):
     )
 
 
-_KINDS = "errorRate, latency, drift, promql"
+_KINDS = "errorRate, latency, drift, predictionMix, promql"
 GATE_RULES = rules(
     (
-        "[has(self.errorRate), has(self.latency), has(self.drift), has(self.promql)].exists_one(given, given)",
+        "[has(self.errorRate), has(self.latency), has(self.drift), has(self.predictionMix), has(self.promql)]"
+        ".exists_one(given, given)",
         f"gate: give exactly one of {_KINDS}",
     ),
     (
@@ -139,6 +149,9 @@ class RolloutGate(Model):
     error_rate: ErrorRateGate | None = Field(default=None, description="Share of requests that the model server failed.")
     latency: LatencyGate | None = Field(default=None, description="Time from a request's headers to its answer.")
     drift: DriftGate | None = Field(default=None, description="How far the inputs are from the training data.")
+    prediction_mix: PredictionMixGate | None = Field(
+        default=None, description="How far the predictions are from those for the training data."
+    )
     promql: PromQLGate | None = Field(default=None, description="Any query to the installation's Prometheus.")
     compare: Compare | None = Field(
         default=None, description="Compares the candidate with the stable revision over the same window."

@@ -30,6 +30,20 @@ def side(*pods: Behaviour, marks: tuple[Mark, ...] = ()) -> Side:
     return Side({name: sample for name, sample in samples.items() if isinstance(sample, PodSample)}, marks)
 
 
+def drifted(inputs: float, predictions: float) -> Side:
+    """One pod that has compared 500 rows of the last minute with training."""
+    text = "\n".join(
+        (
+            f'slipway_drift_psi_max{{model="m",version="2",window="1m"}} {inputs}',
+            f'slipway_prediction_psi{{model="m",version="2",output="y",window="1m"}} {predictions}',
+            'slipway_drift_rows{model="m",version="2",window="1m"} 500',
+        )
+    )
+    sample = parse(text + "\n")
+    assert sample is not None
+    return Side({"p": sample})
+
+
 CASES: list[tuple[str, RolloutGate, Readings, str]] = [
     ("few errors", ERRORS, Readings(side(Behaviour(errors=0.04))), "Pass"),
     ("many errors", ERRORS, Readings(side(Behaviour(errors=0.06))), "Fail"),
@@ -79,6 +93,16 @@ CASES: list[tuple[str, RolloutGate, Readings, str]] = [
         "Fail",
     ),
     ("pods that measure no drift", gate(drift={"maxPSI": 0.2}), Readings(side(Behaviour())), "NoData"),
+    ("little drift", gate(drift={"maxPSI": 0.2}), Readings(drifted(0.1, 0.9)), "Pass"),
+    ("much drift", gate(drift={"maxPSI": 0.2}), Readings(drifted(0.3, 0.0)), "Fail"),
+    ("drift of too few rows", gate(drift={"maxPSI": 0.2}, minRequests=600), Readings(drifted(0.3, 0.0)), "NoData"),
+    ("other predictions", gate(predictionMix={"maxPSI": 0.2}), Readings(drifted(0.1, 0.9)), "Fail"),
+    (
+        "drift over a window that the server does not have yet",
+        gate(drift={"maxPSI": 0.2}, window="6m"),
+        Readings(drifted(0.3, 0)),
+        "NoData",
+    ),
     ("a query", gate(promql={"query": "q", "max": 3}), Readings(Side(answers={"g": Measured(2.0)})), "Pass"),
     ("a query above", gate(promql={"query": "q", "max": 3}), Readings(Side(answers={"g": Measured(4.0)})), "Fail"),
     ("a query below", gate(promql={"query": "q", "min": 3}), Readings(Side(answers={"g": Measured(2.0)})), "Fail"),

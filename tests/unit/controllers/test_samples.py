@@ -101,9 +101,9 @@ def test_the_servers_own_page_is_understood() -> None:
     from slipway.serving.metrics import Metrics
 
     metrics = Metrics()
-    metrics.answered("v2_infer", 200, 0.004)
-    metrics.answered("predict", 500, 0.2)
-    metrics.answered("v2_ready", 503, 0.001)
+    metrics.answered("m", "v2_infer", 200, 0.004)
+    metrics.answered("m", "predict", 500, 0.2)
+    metrics.answered("", "v2_ready", 503, 0.001)
     sample = parse(metrics.render().decode())
     assert sample is not None
     assert (sample.requests, sample.server_errors) == (2, 1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from slipway.api.rollout import Compare, GateVerdict, Mark, RolloutGate, seconds_of
-from slipway.controllers.model_deployment.samples import PodSample, Totals, quantile, window_of
+from slipway.controllers.model_deployment.samples import PodSample, Totals, drift_window, quantile, window_of
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,8 @@ def judge(gate: RolloutGate, readings: Readings, before: GateVerdict | None, now
 
 def _counts(gate: RolloutGate, measured: Measured) -> bool:
     """Whether the gate is about requests that can be counted; Prometheus' drift is not."""
-    return gate.promql is None and not (gate.drift is not None and measured.requests == 0)
+    shift = gate.drift is not None or gate.prediction_mix is not None
+    return gate.promql is None and not (shift and measured.requests == 0)
 
 
 def _measure(gate: RolloutGate, side: Side, now: datetime) -> Measured:
@@ -68,10 +69,8 @@ def _measure(gate: RolloutGate, side: Side, now: datetime) -> Measured:
         return side.answers[gate.name]
     if gate.promql is not None:
         return Measured(None, 0, "this installation names no Prometheus (chart value prometheus.url)")
-    if gate.drift is not None:
-        values = [value for sample in side.samples.values() for value in sample.drift.values()]
-        requests = int(sum(sample.requests for sample in side.samples.values()))
-        return Measured(max(values), requests) if values else Measured(None, 0, "the pods measure no drift")
+    if gate.drift is not None or gate.prediction_mix is not None:
+        return _shift(gate, side)
     totals = window_of(side.marks, seconds_of(gate.window), side.samples, now)
     if totals is None:
         return Measured(None, 0, "no pod could be read" if not side.samples else "the window begins with this reading")
@@ -79,6 +78,16 @@ def _measure(gate: RolloutGate, side: Side, now: datetime) -> Measured:
         value = quantile(totals, gate.latency.quantile)
         return Measured(value * 1000 if value is not None else None, int(totals.requests), "no request in the window")
     return _error_rate(gate, totals)
+
+
+def _shift(gate: RolloutGate, side: Side) -> Measured:
+    """The largest index of any pod: each compares its own traffic with the training data."""
+    name = drift_window(seconds_of(gate.window))
+    shifts = [sample.shifts[name] for sample in side.samples.values() if name in sample.shifts]
+    values = [shift.inputs if gate.drift is not None else shift.predictions for shift in shifts]
+    known = [value for value in values if value is not None]
+    rows = sum(shift.rows for shift, value in zip(shifts, values, strict=True) if value is not None)
+    return Measured(max(known), rows) if known else Measured(None, 0, f"no pod compared enough rows with training ({name})")
 
 
 def _error_rate(gate: RolloutGate, totals: Totals) -> Measured:
@@ -101,8 +110,9 @@ def _bounds(gate: RolloutGate, measured: Measured) -> tuple[bool, str]:
         return _above(name, value, high, "", "")
     if gate.latency is not None:
         return _above(name, value, gate.latency.max_milliseconds, " ms", over)
-    if gate.drift is not None:
-        return _above(name, value, gate.drift.max_psi, "", over)
+    shift = gate.drift or gate.prediction_mix
+    if shift is not None:
+        return _above(name, value, shift.max_psi, "", f" over {measured.requests} rows")
     return _above(name, value, gate.error_rate.max if gate.error_rate else None, "", over)
 
 
@@ -131,6 +141,8 @@ def label(gate: RolloutGate) -> str:
         return f"latency p{gate.latency.quantile * 100:g}"
     if gate.promql is not None:
         return f"query {gate.name}"
+    if gate.prediction_mix is not None:
+        return "prediction PSI"
     return "drift PSI" if gate.drift is not None else "error rate"
 
 

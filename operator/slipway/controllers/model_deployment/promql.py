@@ -8,7 +8,15 @@ from __future__ import annotations
 import re
 
 from slipway.api.rollout import RolloutGate, seconds_of
-from slipway.controllers.model_deployment.samples import DRIFT, DURATION, INFERENCE, REQUESTS
+from slipway.controllers.model_deployment.samples import (
+    DRIFT,
+    DRIFT_ROWS,
+    DURATION,
+    INFERENCE,
+    PREDICTIONS,
+    REQUESTS,
+    drift_window,
+)
 
 
 def queries(gate: RolloutGate, namespace: str, name: str, deployment: str, revision: str) -> tuple[str, str]:
@@ -19,9 +27,10 @@ def queries(gate: RolloutGate, namespace: str, name: str, deployment: str, revis
         values = {"namespace": namespace, "name": name, "revision": revision, "window": window}
         return re.sub(r"\$(namespace|name|revision|window)\b", lambda match: values[match[1]], gate.promql.query), ""
     pods = f'namespace="{namespace}",pod=~"{re.escape(deployment)}-[a-z0-9]+-[a-z0-9]+"'.replace("\\", "\\\\")
-    if gate.drift is not None:
-        return f"max({DRIFT}{{{pods}}})", ""
-    infers = f'{pods},endpoint=~".*({"|".join(INFERENCE)}).*"'
+    if gate.drift is not None or gate.prediction_mix is not None:
+        metric, own = DRIFT if gate.drift is not None else PREDICTIONS, drift_window(seconds_of(gate.window))
+        return f'max({metric}{{{pods},window="{own}"}})', f'sum({DRIFT_ROWS}{{{pods},window="{own}"}})'
+    infers = f'{pods},endpoint=~"{"|".join(INFERENCE)}"'
     requests = f"sum(increase({REQUESTS}{{{infers}}}[{window}]))"
     if gate.latency is not None:
         buckets = f"sum by (le) (increase({DURATION}{{{infers}}}[{window}]))"

@@ -7,7 +7,7 @@ windows begin with (`slipway.api.rollout.Mark`) stand in status, at most three f
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 
@@ -20,9 +20,27 @@ MAX_PODS = 16
 REQUESTS = "slipway_requests_total"
 DURATION = "slipway_request_duration_seconds_bucket"
 STARTED = "process_start_time_seconds"
-DRIFT = "slipway_drift_psi"
-INFERENCE = ("infer", "predict")
-"""Endpoints whose names hold one of these words answer with a prediction; the others are probes and descriptions."""
+DRIFT = "slipway_drift_psi_max"
+PREDICTIONS = "slipway_prediction_psi"
+DRIFT_ROWS = "slipway_drift_rows"
+INFERENCE = ("v2_infer", "v1_predict", "predict")
+"""Endpoints that answer with a prediction; the others are probes and descriptions (docs/metrics.md)."""
+DRIFT_WINDOWS = ((60, "1m"), (300, "5m"), (3600, "1h"))
+"""Windows over which the model server itself compares its traffic with the training data."""
+
+
+def drift_window(seconds: int) -> str:
+    """The server's window for a gate's: the shortest that is as long."""
+    return next((name for length, name in DRIFT_WINDOWS if length >= seconds), DRIFT_WINDOWS[-1][1])
+
+
+@dataclass(frozen=True)
+class Shift:
+    """What a pod measured of its traffic against the training data over one of its windows; None: too few rows."""
+
+    inputs: float | None = None
+    predictions: float | None = None
+    rows: int = 0
 
 
 @dataclass(frozen=True)
@@ -38,8 +56,8 @@ class PodSample:
     """Upper bounds of the latency's buckets in seconds, ascending, the last one infinite."""
     buckets: tuple[float, ...]
     """Requests up to each bound."""
-    drift: Mapping[str, float] = field(default_factory=dict)
-    """Population stability index by input, as far as the pod tells it."""
+    shifts: Mapping[str, Shift] = field(default_factory=dict)
+    """Population stability indices by window, as far as the pod tells them."""
 
     def encoded(self) -> str:
         """The counters as a mark keeps them; `_decoded` reads them back."""
@@ -63,7 +81,7 @@ def parse(text: str) -> PodSample | None:
     """A pod's counters out of its /metrics. None for what is not the text of a model server."""
     requests = server = client = started = 0.0
     buckets: dict[float, float] = {}
-    drift: dict[str, float] = {}
+    shifts: dict[str, Shift] = {}
     known = False
     try:
         for family in text_string_to_metric_families(text):
@@ -71,8 +89,9 @@ def parse(text: str) -> PodSample | None:
             for sample in family.samples:
                 if sample.name == STARTED:
                     started = sample.value
-                elif sample.name == DRIFT:
-                    drift[sample.labels.get("feature", "")] = sample.value
+                elif sample.name in (DRIFT, PREDICTIONS, DRIFT_ROWS):
+                    window = sample.labels.get("window", "")
+                    shifts[window] = _shifted(shifts.get(window, Shift()), sample.name, sample.value)
                 elif sample.name == REQUESTS and _infers(sample.labels):
                     status = sample.labels.get("status", "")
                     requests += sample.value
@@ -86,11 +105,19 @@ def parse(text: str) -> PodSample | None:
     if not known:
         return None
     bounds = tuple(sorted(buckets))
-    return PodSample(started, requests, server, client, bounds, tuple(buckets[b] for b in bounds), drift)
+    return PodSample(started, requests, server, client, bounds, tuple(buckets[b] for b in bounds), shifts)
 
 
 def _infers(labels: Mapping[str, str]) -> bool:
-    return any(word in labels.get("endpoint", "") for word in INFERENCE)
+    return labels.get("endpoint", "") in INFERENCE
+
+
+def _shifted(before: Shift, name: str, value: float) -> Shift:
+    if name == DRIFT_ROWS:
+        return replace(before, rows=int(value))
+    if name == DRIFT:
+        return replace(before, inputs=max(value, before.inputs or 0.0))
+    return replace(before, predictions=max(value, before.predictions or 0.0))
 
 
 def window_of(marks: Sequence[Mark], window: int, samples: Mapping[str, PodSample], now: datetime) -> Totals | None:

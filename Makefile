@@ -37,8 +37,9 @@ test: $(VENV)/.ready ## All tests, quick layers first; says at the end what ran
 verify: $(VENV)/.ready ## Style, types, import rules, generated files
 	@$(RUN) -m tests.run verify
 
-generate: $(VENV)/.ready ## Write the CRDs anew from operator/slipway/api
+generate: $(VENV)/.ready ## Write what comes from other files: CRDs, manifests/
 	@PYTHONPATH=operator $(RUN) -m slipway.api.crd --out crds --chart charts/slipway/templates/crds
+	@PYTHONPATH=operator $(RUN) -m manifests.render
 
 shell-env: $(VENV)/.ready ## Print what to `eval` to use kubectl, helm and slipway on the local cluster
 	@$(RUN) -m local env --provider $(CLUSTER)

@@ -67,14 +67,21 @@ def _linker_flags() -> str:
     return " ".join(["-s -w", *(f"-X {package}.{name}={value}" for package in packages for name, value in values.items())])
 
 
-_HELM_FLAGS = f"-s -w -X helm.sh/helm/v3/internal/version.version={HELM} -X helm.sh/helm/v3/internal/version.gitTreeState=clean"
+def _helm_flags() -> str:
+    # Without the last ones `helm template` and `helm lint` believe that they render for Kubernetes 1.20.
+    major, minor = KUBERNETES[1:].split(".")[:2]
+    values = {"internal/version.version": HELM, "internal/version.gitTreeState": "clean"}
+    for package in ("pkg/chartutil", "pkg/lint/rules"):
+        values |= {f"{package}.k8sVersionMajor": major, f"{package}.k8sVersionMinor": minor}
+    return " ".join(["-s -w", *(f"-X helm.sh/helm/v3/{name}={value}" for name, value in values.items())])
+
 
 HK = Product(
     "hk", "hk", ".", ("-trimpath", "-tags", "grpcnotrace", "-ldflags", _linker_flags()),
     f"Kubernetes {KUBERNETES[1:]}, etcd and CoreDNS (first time: 6 to 10 minutes)",
 )  # fmt: skip
 HELM_CLI = Product(
-    "helm", "tools", "helm.sh/helm/v3/cmd/helm", ("-trimpath", "-tags", "grpcnotrace", "-ldflags", _HELM_FLAGS),
+    "helm", "tools", "helm.sh/helm/v3/cmd/helm", ("-trimpath", "-tags", "grpcnotrace", "-ldflags", _helm_flags()),
     f"Helm {HELM[1:]}",
 )  # fmt: skip
 PAUSE = Product("pause", "pause", ".", ("-trimpath", "-ldflags", "-s -w"), "the pause image")

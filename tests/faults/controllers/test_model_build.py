@@ -9,7 +9,7 @@ import pytest
 from slipway.training import contract
 from tests.fakes.cluster import Ended, Running
 from tests.faults.controllers import worlds
-from tests.faults.controllers.worlds import config_map, delete, get, model_build, put, ready
+from tests.faults.controllers.worlds import config_map, delete, get, in_turn, model_build, put, ready
 from tests.faults.sweep import Scenario, api_errors, crashes, lost_events, stale_reads, store_errors, sweep
 from tests.faults.world import Operator, World
 
@@ -42,15 +42,44 @@ LIFE = Scenario(
 )
 
 
-async def test_every_crash_ends_in_the_same_state() -> None:
-    report = await sweep(LIFE, (crashes,))
+def hold(world: World) -> None:
+    """Pods train on and on."""
+    world.cluster.jobs = lambda job: Running()
+
+
+def release(world: World) -> None:
+    """Pods come to their end."""
+    world.cluster.jobs = worlds.pods(world)
+
+
+MIDWAY = Scenario(
+    "model build, interrupted by its user",
+    build_world,
+    (
+        in_turn(hold, put(model_build())),
+        put(model_build(trainer={"entrypoint": "train:main", "params": {"C": 0.5}})),
+        release,
+        in_turn(hold, put(model_build(trainer={"entrypoint": "train:main", "params": {"C": 0.7}}))),
+        delete("ModelBuild", "cancer"),
+    ),
+    budget=24,
+    leaves_nothing=True,
+)
+"""Changed while it trains, and deleted while it trains: nobody waits for what is no longer wanted."""
+LIVES = {life.name: life for life in (LIFE, MIDWAY)}
+
+
+@pytest.mark.parametrize("life", LIVES)
+async def test_every_crash_ends_in_the_same_state(life: str) -> None:
+    report = await sweep(LIVES[life], (crashes,))
     print(report)
     assert report.ok, report
 
 
 @pytest.mark.parametrize("fault", [api_errors, store_errors, stale_reads, lost_events])
-async def test_every_other_fault_ends_in_the_same_state(fault: Callable[..., object]) -> None:
-    report = await sweep(LIFE, (fault,), limit=worlds.points_of_a_kind())
+@pytest.mark.parametrize("life", LIVES)
+async def test_every_other_fault_ends_in_the_same_state(life: str, fault: Callable[..., object]) -> None:
+    report = await sweep(LIVES[life], (fault,), limit=worlds.points_of_a_kind())
     print(report)
     assert report.ok, report
 

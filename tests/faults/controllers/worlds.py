@@ -106,6 +106,17 @@ def delete(kind: str, name: str) -> Callable[[World], None]:
     return action
 
 
+def in_turn(*actions: Callable[[World], None]) -> Callable[[World], None]:
+    """Several actions with no rest between them."""
+
+    def action(world: World) -> None:
+        for each in actions:
+            each(world)
+
+    action.__name__ = ", ".join(each.__name__ for each in actions)
+    return action
+
+
 def get(world: World, kind: str, name: str) -> Object:
     found = world.api.peek(kind, NAMESPACE, name)
     assert found is not None, f"{kind} {name} is not there"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,40 +53,52 @@ class Server:
         return Answer(done.returncode == 0, done.stdout, done.stderr)
 
     def apply(self, *manifests: Manifest, dry: bool = True, namespace: str = "default", who: str | None = None) -> Answer:
-        """Server-side apply, which is strict about unknown fields; with `dry` nothing is kept."""
+        """Server-side apply, which is strict about unknown fields; with `dry` nothing is kept. An empty `namespace` leaves
+        each manifest where it says."""
         listed = {"apiVersion": "v1", "kind": "List", "items": list(manifests)}
         options = ["--dry-run=server"] if dry else []
+        options += ["-n", namespace] if namespace else []
         options += ["--as", who] if who else []
         return self.kubectl(
-            "apply", "--server-side", "--force-conflicts", "-n", namespace, *options, "-o", "json", "-f", "-",
+            "apply", "--server-side", "--force-conflicts", *options, "-o", "json", "-f", "-",
             given=json.dumps(listed if len(manifests) != 1 else manifests[0]),
         )  # fmt: skip
 
     def can(self, who: str, verb: str, resource: str, namespace: str, name: str = "") -> bool:
         """Whether `who` may do that, as the server's own authorizer sees it. `resource` is group/plural[/subresource]."""
-        group, plural, *sub = resource.split("/")
-        attributes: Mapping[str, str] = {
-            "verb": verb,
-            "group": "" if group == "core" else group,
-            "resource": plural,
-            "subresource": sub[0] if sub else "",
-            "namespace": namespace,
-            "name": name,
-        }
-        review = {
-            "apiVersion": "authorization.k8s.io/v1",
-            "kind": "SubjectAccessReview",
-            "spec": {"user": who, "groups": ["system:authenticated"], "resourceAttributes": attributes},
-        }
-        answer = self.kubectl("create", "-f", "-", "-o", "json", given=json.dumps(review)).json
-        return bool(answer["status"]["allowed"])
+        return self.allowed(who, [(verb, resource, namespace, name)])[0]
+
+    def allowed(self, who: str, wishes: Sequence[tuple[str, str, str, str]]) -> list[bool]:
+        """The same for several wishes (verb, resource, namespace, name) with one command."""
+        reviews = [_review(who, *wish) for wish in wishes]
+        listed = {"apiVersion": "v1", "kind": "List", "items": reviews}
+        answer = self.kubectl("create", "-f", "-", "-o", "jsonpath={.status.allowed} ", given=json.dumps(listed))
+        assert answer.ok, answer.words
+        return [word == "true" for word in answer.out.split()]
+
+
+def _review(who: str, verb: str, resource: str, namespace: str, name: str) -> Manifest:
+    group, plural, *sub = resource.split("/")
+    attributes = {
+        "verb": verb,
+        "group": "" if group == "core" else group,
+        "resource": plural,
+        "subresource": sub[0] if sub else "",
+        "namespace": namespace,
+        "name": name,
+    }
+    return {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {"user": who, "groups": ["system:authenticated"], "resourceAttributes": attributes},
+    }
 
 
 @contextmanager
-def running(*, definitions: bool = True) -> Iterator[Server]:
-    """A server of its own, ready; with the CRDs of crds/ unless `definitions` is false."""
+def running(*flags: str, definitions: bool = True) -> Iterator[Server]:
+    """A server of its own, ready, with more `flags`; with the CRDs of crds/ unless `definitions` is false."""
     programs = binaries.ensure(local_settings.read(), Progress())
-    with ControlPlane() as plane:
+    with ControlPlane(apiserver_flags=flags) as plane:
         server = Server(plane.kubeconfig, programs.component("kubectl"), str(programs.helm))
         if definitions:
             applied = server.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))

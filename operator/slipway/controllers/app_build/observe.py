@@ -117,7 +117,7 @@ async def _pin_base(deps: Deps, base: Observed) -> str:
     image = (spec.image if spec else None) or base.installation.serving_image
     if not image:
         raise Stalled(
-            conditions.INVALID_SPEC, "base.image: give one; this installation names no serving image (chart value images.serving)"
+            conditions.INVALID_SPEC, "base.image: give one; this installation names no serving image (chart value image.serving)"
         )
     try:
         return await deps.executor.run(pin, image, base.installation.insecure_registries)

@@ -19,5 +19,5 @@ class Valid:
 def validate(observed: Observed) -> Valid:
     """Raises Stalled with a message that names the field and the fix."""
     if not observed.installation.builder_image:
-        raise Stalled(conditions.INVALID_SPEC, "this installation names no image for app builds (chart value images.training)")
+        raise Stalled(conditions.INVALID_SPEC, "this installation names no image for app builds (chart value image.training)")
     return Valid(observed)

@@ -25,6 +25,6 @@ def validate(observed: Observed) -> Valid:
     if not observed.build.spec.trainer.image and not observed.installation.training_image:
         raise Stalled(
             conditions.INVALID_SPEC,
-            "trainer.image: give one; this installation names no training image (chart value images.training)",
+            "trainer.image: give one; this installation names no training image (chart value image.training)",
         )
     return Valid(observed)

@@ -123,7 +123,7 @@ async def _image(deps: Deps, observed: Observed) -> tuple[str, str | None] | Mis
         if image:
             return image, None
         return Missing(
-            conditions.INVALID_SPEC, "spec.app: give one; this installation names no serving image (chart value images.serving)"
+            conditions.INVALID_SPEC, "spec.app: give one; this installation names no serving image (chart value image.serving)"
         )
     if app.image:
         return app.image, None

@@ -7,7 +7,7 @@ UV_PIN  := uv==0.13.9
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo down test verify generate up status shell-env bench clean
+.PHONY: help demo down test verify generate up status docker-images shell-env bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -40,6 +40,17 @@ verify: $(VENV)/.ready ## Style, types, import rules, generated files
 generate: $(VENV)/.ready ## Write what comes from other files: CRDs, manifests/
 	@PYTHONPATH=operator $(RUN) -m slipway.api.crd --out crds --chart charts/slipway/templates/crds
 	@PYTHONPATH=operator $(RUN) -m manifests.render
+
+DESCRIBE = import platform, site; from pathlib import Path; from slipway.images.wheels import installed; \
+           print(" ".join(map(str, installed(Path(site.getsitepackages()[0])))), platform.libc_ver()[1], sep="\n")
+
+docker-images: ## The images with Docker; `slipway images build` needs none
+	@set -e; for name in operator training serving; do \
+	  docker build --target $$name --tag slipway-$$name .; \
+	  said=$$(docker run --rm --entrypoint python slipway-$$name -c '$(DESCRIBE)'); \
+	  docker build --target $$name --tag slipway-$$name \
+	    --build-arg PACKAGES="$$(echo "$$said" | head -1)" --build-arg GLIBC="$$(echo "$$said" | tail -1)" .; \
+	done
 
 shell-env: $(VENV)/.ready ## Print what to `eval` to use kubectl, helm and slipway on the local cluster
 	@$(RUN) -m local env --provider $(CLUSTER)

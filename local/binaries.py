@@ -84,6 +84,10 @@ HELM_CLI = Product(
     "helm", "tools", "helm.sh/helm/v3/cmd/helm", ("-trimpath", "-tags", "grpcnotrace", "-ldflags", _helm_flags()),
     f"Helm {HELM[1:]}",
 )  # fmt: skip
+CRANE = Product(
+    "crane", "crane", "github.com/google/go-containerregistry/cmd/crane", ("-trimpath", "-ldflags", "-s -w"),
+    "crane, which tests check images with",
+)  # fmt: skip
 PAUSE = Product("pause", "pause", ".", ("-trimpath", "-ldflags", "-s -w"), "the pause image")
 
 
@@ -125,6 +129,11 @@ def ensure(settings: Settings, progress: Progress) -> Binaries:
 def ensure_kubernetes(settings: Settings, progress: Progress) -> Path:
     """Only the folder with the Kubernetes programs; builds it if it is missing."""
     return _ensure(HK, need_go(settings, progress), settings, progress)
+
+
+def ensure_crane(settings: Settings, progress: Progress) -> Path:
+    """The program crane; builds it if it is missing."""
+    return _ensure(CRANE, need_go(settings, progress), settings, progress) / CRANE.name
 
 
 def present(settings: Settings) -> Binaries | None:

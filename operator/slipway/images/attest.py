@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
+from slipway import __version__
 from slipway.images import layer, oci
 from slipway.images.assemble import BaseImage, Image
 from slipway.images.contract import AppBuildRequest, Attestation
@@ -22,14 +22,11 @@ from slipway.images.registry_client import RegistryClient
 from slipway.images.runtime import Runtime
 from slipway.images.upload import Tally
 from slipway.images.wheels import Package, locked
+from slipway.provenance.names import CYCLONEDX, IN_TOTO, PREDICATE_TYPE, STATEMENT_TYPE
 from slipway.registry.records import SourceRecord, canonical_json
 from slipway.storage.keys import redact
 
-SBOM = "application/vnd.cyclonedx+json"
-STATEMENT = "application/vnd.in-toto+json"
-STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
-PREDICATE = "https://slsa.dev/provenance/v1"
-BUILD_TYPE = "https://slipway.dev/app-build/v1"
+BUILD_TYPE = "https://slipway.dev/build/app-build/v1"
 BUILDER = "https://slipway.dev/builder/app-build"
 _OPENCONTAINERS = "org.opencontainers.image."
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
@@ -69,7 +66,7 @@ def attach_all(client: RegistryClient, to: Reference, facts: Facts, tally: Tally
     """Pushes both documents beside the image, which must be in `to`. Raises RegistryError."""
     subject = to.bare.with_digest(facts.image.digest)
     made = []
-    for kind, document in ((SBOM, bill_of_materials(facts, to)), (STATEMENT, provenance(facts, to))):
+    for kind, document in ((CYCLONEDX, bill_of_materials(facts, to)), (IN_TOTO, provenance(facts, to))):
         manifest = client.attach(subject, facts.image.descriptor, document, kind, tally=tally)
         made.append(Attestation(type=kind, digest=oci.sha256(document), manifest=manifest.digest))
     return tuple(made)
@@ -136,7 +133,7 @@ def provenance(facts: Facts, to: Reference) -> bytes:
     statement = {
         "_type": STATEMENT_TYPE,
         "subject": [{"name": to.name, "digest": _digest(facts.image.digest)}],
-        "predicateType": PREDICATE,
+        "predicateType": PREDICATE_TYPE,
         "predicate": {
             "buildDefinition": {
                 "buildType": BUILD_TYPE,
@@ -145,7 +142,7 @@ def provenance(facts: Facts, to: Reference) -> bytes:
                 "resolvedDependencies": list(_dependencies(facts)),
             },
             "runDetails": {
-                "builder": {"id": BUILDER, "version": {"slipway": _version(), "compressor": layer.compressor()}},
+                "builder": {"id": BUILDER, "version": {"slipway": __version__, "compressor": layer.compressor()}},
                 "metadata": {
                     "invocationId": f"{request.build_id}/{request.attempt}",
                     "startedOn": _time(facts.started_at),
@@ -162,7 +159,10 @@ def _dependencies(facts: Facts) -> Iterable[Mapping[str, Any]]:
     yield {"name": "base", "uri": f"oci://{base}", "digest": _digest(base.digest or "")}
     source = facts.source
     if source is not None:
-        digest = {"gitCommit": source.commit} if source.commit else _digest(source.digest)
+        # The digest of a tree of files is no sha256 of bytes: a name of its own.
+        digest = {"slipwayIdentity": source.digest.removeprefix("sha256:")}
+        if source.commit:
+            digest["gitCommit"] = source.commit
         yield {"name": "source", "uri": redact(source.uri), "digest": digest}
     hashes = _hashes(facts.lock)
     for package in sorted(hashes):
@@ -193,10 +193,3 @@ def _digest(value: str) -> dict[str, str]:
 
 def _time(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _version() -> str:
-    try:
-        return version("slipway")
-    except PackageNotFoundError:
-        return "unknown"

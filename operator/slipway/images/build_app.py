@@ -25,6 +25,7 @@ from slipway.images.registry_client import RegistryClient
 from slipway.images.runtime import Runtime, runtime_of
 from slipway.images.transport import Options
 from slipway.images.upload import Progress, Tally
+from slipway.provenance.names import CYCLONEDX
 from slipway.sources.fetch import fetch_source
 from slipway.training.log import every, size_text
 
@@ -273,7 +274,7 @@ class _Assembly:
         facts = attest.Facts(self.request, base, runtime, image, draft.requirements, draft.source, draft.started_at, pod.clock())
         made = attest.attach_all(self.client, self.to, facts, tally)
         draft.attestations = made
-        draft.sbom = next((item.digest for item in made if item.type == attest.SBOM), None)
+        draft.sbom = next((item.digest for item in made if item.type == CYCLONEDX), None)
         draft.attestation_bytes_sent = tally.bytes_sent
 
     def _progress(self, what: str, total: int) -> Progress:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
 from slipway.images import contract
 from slipway.images.contract import AppBuildResult
@@ -109,6 +111,7 @@ def test_an_image_says_what_is_in_it_and_where_it_came_from(site: Site, client: 
         assert manifest["subject"]["digest"] == image.digest
         found[manifest["artifactType"]] = json.loads(client.blob(image, manifest["layers"][0]["digest"]))
     bom = found["application/vnd.cyclonedx+json"]
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(bom)) is None
     assert {(c["name"], c.get("version")) for c in bom["components"]} >= {("tiny", "1.0"), ("numpy", "2.3.4")}
     statement = found["application/vnd.in-toto+json"]
     assert statement["subject"] == [{"name": image.name, "digest": {"sha256": str(image.digest).partition(":")[2]}}]

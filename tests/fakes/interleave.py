@@ -97,6 +97,9 @@ class Gate:
     def put_if_absent(self, key: str, data: bytes, *, content_type: str = "") -> ObjectInfo:
         return self._call("put_if_absent", key, data)  # type: ignore[no-any-return]
 
+    def delete(self, key: str) -> None:
+        self._call("delete", key)
+
     def list(self, prefix: str, *, start_after: str = "", limit: int | None = None) -> Iterator[ObjectInfo]:
         return iter(self._call("list", prefix, start_after=start_after, limit=limit))
 

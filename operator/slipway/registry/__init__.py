@@ -24,11 +24,14 @@ if TYPE_CHECKING:
         NewerSchema,
         NotInRegistry,
         RegistryError,
+        RetiredVersion,
         UnknownAlias,
         UnknownModel,
         UnknownVersion,
         UnsafePath,
     )
+    from slipway.registry.garbage.collector import Collection, Item
+    from slipway.registry.garbage.marks import Policy
     from slipway.registry.index import IndexReport
     from slipway.registry.lineage import Lineage, LineageEdge, LineageNode
     from slipway.registry.names import ModelName, ModelRef
@@ -50,12 +53,15 @@ _HOMES = {
         "NewerSchema",
         "NotInRegistry",
         "RegistryError",
+        "RetiredVersion",
         "UnknownAlias",
         "UnknownModel",
         "UnknownVersion",
         "UnsafePath",
     ),
     "difference": ("Change", "Difference"),
+    "garbage.collector": ("Collection", "Item"),
+    "garbage.marks": ("Policy",),
     "index": ("IndexReport",),
     "lineage": ("Lineage", "LineageEdge", "LineageNode"),
     "query": ("InvalidQuery",),
@@ -69,6 +75,7 @@ __all__ = [
     "ANY",
     "Blobs",
     "Change",
+    "Collection",
     "CorruptBlob",
     "CorruptRecord",
     "Difference",
@@ -79,6 +86,7 @@ __all__ = [
     "InvalidDigest",
     "InvalidName",
     "InvalidQuery",
+    "Item",
     "Lineage",
     "LineageEdge",
     "LineageNode",
@@ -88,8 +96,10 @@ __all__ = [
     "ModelRef",
     "NewerSchema",
     "NotInRegistry",
+    "Policy",
     "Registry",
     "RegistryError",
+    "RetiredVersion",
     "SearchResult",
     "UnknownAlias",
     "UnknownModel",

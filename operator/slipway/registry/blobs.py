@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+import time
+import uuid
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from slipway.registry.errors import CorruptBlob, FileChanged, MissingBlob, UnsafePath
+from slipway.registry.garbage.guard import Guard
 from slipway.registry.names import check_digest, check_path
 from slipway.registry.records import FileEntry
 from slipway.storage.parallel import in_parallel, serialised
@@ -28,9 +31,18 @@ writer is about to refer to must look young. Must stay well below the collector'
 class Blobs:
     """The files of a registry. Thread-safe; all calls block."""
 
-    def __init__(self, store: ObjectStore, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        monotonic: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
         self.store = store
         self._clock = clock
+        self._guard = Guard(store, monotonic=monotonic, pause=pause)
+        self._writer = str(uuid.uuid4())
 
     @staticmethod
     def key(digest: str) -> str:
@@ -42,6 +54,7 @@ class Blobs:
         """Stores `data`; the entry's `path` is only a label."""
         digest = "sha256:" + hashlib.sha256(data).hexdigest()
         entry = FileEntry(path=path, digest=digest, size=len(data), media_type=media_type)
+        self.secure(digest)
         if len(data) <= SMALL or not self._fresh(digest, len(data)):
             self.store.put(self.key(digest), data, content_type=media_type)
         return entry
@@ -65,6 +78,7 @@ class Blobs:
         with path.open("rb") as reader:
             digest = "sha256:" + hashlib.file_digest(reader, "sha256").hexdigest()
         entry = FileEntry(path=name or path.name, digest=digest, size=before.st_size, media_type=media_type)
+        self.secure(digest)
         if self._fresh(digest, entry.size):
             if progress is not None:
                 progress(entry.size)
@@ -91,6 +105,11 @@ class Blobs:
 
         entries = in_parallel(one, [path for path in files if path.is_file()], parallel)
         return tuple(sorted(entries, key=lambda entry: entry.path))
+
+    def secure(self, digest: str) -> bool:
+        """Makes sure that the garbage collector spares the blob, should it be there, while it is being referred to. False
+        when the collector was first. Raises Unavailable when that cannot be found out now."""
+        return self._guard.secure(check_digest(digest), self._writer)
 
     def info(self, digest: str) -> ObjectInfo | None:
         """What the store says of a blob; None when it is not there."""

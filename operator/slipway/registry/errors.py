@@ -43,6 +43,10 @@ class UnknownAlias(NotInRegistry):
     """The alias was never set, or was taken away."""
 
 
+class RetiredVersion(NotInRegistry):
+    """Retention has given the version up: its record is there, its files may be gone."""
+
+
 class MissingBlob(NotInRegistry):
     """A file's bytes are not under ``blobs/``. `digests` names all that are missing."""
 

@@ -7,36 +7,34 @@ import uuid as uuid_module
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeVar
 
 from slipway.registry import documents
 from slipway.registry.aliases import ANY, Aliases, Expected
+from slipway.registry.attempts import Attempts, attempt_prefix
 from slipway.registry.blobs import Blobs
-from slipway.registry.difference import Difference, difference
 from slipway.registry.errors import (
     CorruptBlob,
     MissingBlob,
     NotInRegistry,
     RegistryError,
+    RetiredVersion,
     UnknownAlias,
     UnknownModel,
     UnknownVersion,
     closest,
 )
-from slipway.registry.index import Index, IndexReport
-from slipway.registry.lineage import Lineage, lineage_of
-from slipway.registry.names import LATEST, ModelName, ModelRef, check_digest, check_path, check_version
-from slipway.registry.records import AliasMove, AttemptResult, Document, Pin, VersionDraft, VersionRecord
-from slipway.registry.search import NEWEST, Page, Scope, SearchResult, search
-from slipway.registry.sequence import create
+from slipway.registry.garbage.state import Retired
+from slipway.registry.index import Index
+from slipway.registry.metadata import Metadata, Model, model_name
+from slipway.registry.names import LATEST, ModelName, ModelRef, check_path, check_version
+from slipway.registry.records import AliasMove, Pin, VersionDraft, VersionRecord
+from slipway.registry.upkeep import Upkeep
 from slipway.registry.versions import Versions
 from slipway.storage import S3Options, open_store
 from slipway.storage.parallel import in_parallel
 from slipway.storage.port import ObjectStore
 
-D = TypeVar("D", bound=Document)
-Model = ModelName | str
-"""``namespace/model``, as a name or as text."""
+__all__ = ["Model", "Registry", "Verification", "attempt_prefix"]
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ class Verification:
         return not self.missing and not self.corrupt
 
 
-class Registry:
+class Registry(Attempts, Metadata, Upkeep):
     """Thread-safe; all calls block, and may raise the store's errors (`slipway.storage.port`) besides their own."""
 
     def __init__(
@@ -63,9 +61,10 @@ class Registry:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         uuid: Callable[[], str] = lambda: str(uuid_module.uuid4()),
         pause: Callable[[float], None] = time.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.store = store
-        self.blobs = Blobs(store, clock=clock)
+        self.blobs = Blobs(store, clock=clock, monotonic=monotonic, pause=pause)
         self._index = Index(store, clock=clock)
         self._clock = clock
         self._uuid = uuid
@@ -90,11 +89,15 @@ class Registry:
             raise RegistryError(f"{model}: two files of the version have the same path")
         if check:
             self._check_blobs(model, draft)
-        return self._versions(model).register(draft, writer=self._uuid(), now=self._clock())
+        writer = self._uuid()
+        record = self._versions(model).register(draft, writer=writer, now=self._clock())
+        if record.writer != writer and self.retired(model, record.version) is not None:
+            self.restore(model, record.version)  # given up, and now its files have been stored again
+        return record
 
     def get(self, model: Model, version: int) -> VersionRecord:
         """Raises UnknownModel or UnknownVersion, which say what there is; CorruptRecord, NewerSchema."""
-        name = _name(model)
+        name = model_name(model)
         try:
             return self._versions(name).get(check_version(version))
         except UnknownVersion as error:
@@ -102,20 +105,20 @@ class Registry:
 
     def latest(self, model: Model) -> int:
         """The highest version, in two requests; 0 when the model has none."""
-        return self._versions(_name(model)).latest()
+        return self._versions(model_name(model)).latest()
 
     def find_build(self, model: Model, build_id: str) -> VersionRecord | None:
         """The version that a build identity has; None when it was not registered."""
-        return self._versions(_name(model)).find_build(build_id)
+        return self._versions(model_name(model)).find_build(build_id)
 
     def versions(self, model: Model, *, before: int | None = None, limit: int = 100) -> list[VersionRecord]:
         """A page of versions, newest first; the next one by `before` the last number seen. Empty when there are
         none."""
-        return self._versions(_name(model)).page(before, limit)
+        return self._versions(model_name(model)).page(before, limit)
 
     def models(self, namespace: str | None = None) -> list[ModelName]:
         """All models that have a version, sorted; of one namespace, or of all."""
-        names = self._folders(namespace)
+        names = self.folders(namespace)
 
         def has_version(name: ModelName) -> bool:
             prefix = f"models/{name.namespace}/{name.model}/versions/"
@@ -140,64 +143,15 @@ class Registry:
             raise self._unknown_alias(wanted.name, wanted.alias, move)
         return self.get(wanted.name, move.version)
 
-    # Metadata
-
-    def search(
-        self,
-        expression: str = "",
-        *,
-        models: Iterable[Model] | None = None,
-        namespace: str | None = None,
-        order_by: str = NEWEST,
-        limit: int = 100,
-        offset: int = 0,
-    ) -> SearchResult:
-        """Versions that `expression` holds for (`slipway.registry.query`), among `models`, a namespace's, or all; newest
-        first, or by another field, ``-metrics.auc`` for the largest first. What was registered a moment ago is found too,
-        with or without an index. Raises InvalidQuery."""
-        named = None if models is None else sorted({_name(model) for model in models})
-        scope = Scope(
-            models=None if named is None else frozenset(map(str, named)),
-            namespace=None if namespace is None else ModelName(namespace, "any").namespace,
-        )
-        names = (lambda: self._folders(namespace)) if named is None else (lambda: named)
-        page = Page(order_by, limit, offset)
-        return search(self.store, self._index, names, expression, scope, page)
-
-    def update_index(self, *, afresh: bool = False, progress: Callable[[int], None] | None = None) -> IndexReport:
-        """Takes new versions into the derived index, which makes search and long pages quick; with `afresh`, makes it anew
-        from the records alone. Anybody may, at any time, also two at once. `progress` is told of versions as they are
-        read."""
-        return self._index.update(self._folders(None), afresh=afresh, progress=progress)
-
-    def lineage(self, ref: ModelRef | str, default_namespace: str | None = None) -> Lineage:
-        """What a version was made of and what came of it: data, code, image and build; aliases, deployments and app builds.
-        Raises as `resolve`."""
-        record = self.resolve(ref, default_namespace)
-        return lineage_of(record, self.aliases(record.model).values(), self.pins())
-
-    def diff(self, before: ModelRef | str, after: ModelRef | str, default_namespace: str | None = None) -> Difference:
-        """How two versions differ, of one model or of two. Raises as `resolve`."""
-        return difference(self.resolve(before, default_namespace), self.resolve(after, default_namespace))
-
-    def deployed(self, model: Model, version: int | None = None) -> list[Pin]:
-        """Who uses a version, or any version, of a model now: the pins that name it, sorted by kind, namespace, name."""
-        name = _name(model)
-        wanted = f"{name}:{version}" if version is not None else f"{name}:"
-        using = [
-            pin for pin in self.pins() if any(v == wanted or (version is None and v.startswith(wanted)) for v in pin.versions)
-        ]
-        return sorted(using, key=lambda pin: (pin.kind, pin.namespace, pin.name))
-
     # Aliases
 
     def alias(self, model: Model, alias: str) -> AliasMove | None:
         """The alias's last move; None when it was never set. Its `version` is None when it was taken away."""
-        return self._aliases(_name(model)).current(alias)
+        return self._aliases(model_name(model)).current(alias)
 
     def aliases(self, model: Model) -> dict[str, AliasMove]:
         """The aliases that point at a version now, by name."""
-        return self._aliases(_name(model)).all()
+        return self._aliases(model_name(model)).all()
 
     def move_alias(
         self,
@@ -211,10 +165,10 @@ class Registry:
     ) -> AliasMove:
         """Points `alias` at `version`, or takes it away with None. When it is there already nothing is written, and the
         answer, which is the last move, has ``changed=False``. With `expected` (a version, or None for not set) it moves
-        only from there. Raises LostRace, UnknownModel, UnknownVersion, InvalidName."""
-        name = _name(model)
-        if version is not None and not self._versions(name).exists(check_version(version)):
-            raise self._unknown_version(name, version)
+        only from there. Raises LostRace, UnknownModel, UnknownVersion, RetiredVersion, InvalidName."""
+        name = model_name(model)
+        if version is not None:
+            self._check_usable(name, check_version(version))
         return self._aliases(name).move(
             alias, version, by=by, reason=reason, expected=expected, writer=self._uuid(), clock=self._clock
         )
@@ -224,7 +178,7 @@ class Registry:
         then: the first is the one that was in force. Empty when the alias was not yet set."""
         if at is not None and at.tzinfo is None:
             raise ValueError(f"{at.isoformat()} has no time zone: add Z for UTC")
-        return self._aliases(_name(model)).history(alias, at, limit)
+        return self._aliases(model_name(model)).history(alias, at, limit)
 
     # Pins
 
@@ -239,7 +193,8 @@ class Registry:
         images: Iterable[str] = (),
     ) -> Pin:
         """Says that an object uses `versions` (``namespace/model:number`` each) and `blobs`, with `images`; replaces what it
-        said before."""
+        said before. A version that retention has given up is brought back while its files are there. Raises MissingBlob when
+        they are not."""
         pin = Pin(
             kind=kind,
             namespace=namespace,
@@ -250,6 +205,11 @@ class Registry:
             at=self._clock(),
         )
         self.store.put(_pin_key(kind, namespace, name), pin.to_json(), content_type="application/json")
+        for one in pin.versions:
+            # Pinned first, so that no collector gives it up from now on; one that was given up before is brought back.
+            ref = ModelRef.parse(one)
+            if ref.version is not None and self.retired(ref.name, ref.version) is not None:
+                self.restore(ref.name, ref.version)
         return pin
 
     def unpin(self, kind: str, namespace: str, name: str) -> None:
@@ -265,7 +225,10 @@ class Registry:
     # Bytes
 
     def missing_blobs(self, record: VersionDraft) -> list[str]:
-        """The digests of the version's files whose blob is not there or has another size, without reading any."""
+        """The digests of the version's files whose blob is not there or has another size, without reading any; all of them
+        when retention has given the version up."""
+        if isinstance(record, VersionRecord) and self.retired(record.model, record.version) is not None:
+            return sorted({entry.digest for entry in record.files})
         return self.blobs.missing(record.files)
 
     def verify(self, record: VersionRecord) -> Verification:
@@ -276,42 +239,13 @@ class Registry:
             corrupt=tuple(digest for digest, verdict in outcomes if verdict == "corrupt"),
         )
 
-    # Attempts
-
-    def write_request(self, build_id: str, attempt: int, request: Document) -> None:
-        """Leaves what an attempt's pod is to do; the same attempt may be written again."""
-        key = f"{attempt_prefix(build_id, attempt)}request.json"
-        self.store.put(key, request.to_json(), content_type="application/json")
-
-    def read_request(self, build_id: str, attempt: int, kind: type[D]) -> D | None:
-        """What an attempt's pod is to do, as a document of `kind`; None when nothing was left."""
-        return documents.read(self.store, f"{attempt_prefix(build_id, attempt)}request.json", kind)
-
-    def write_attempt(self, result: AttemptResult) -> AttemptResult:
-        """Reports a training attempt. The first report stands; what is given back is the one that does."""
-        return self.write_result(result.build_id, result.attempt, result)
-
-    def read_attempt(self, build_id: str, attempt: int) -> AttemptResult | None:
-        """What a training attempt reported; None while it has not."""
-        return self.read_result(build_id, attempt, AttemptResult)
-
-    def write_result(self, build_id: str, attempt: int, result: D) -> D:
-        """`write_attempt` for any kind of document."""
-        key = f"{attempt_prefix(build_id, attempt)}result.json"
-        stored = create(self.store, key, result.to_json(), pause=self._pause)
-        return documents.load(type(result), stored, f"{self.store.uri}/{key}")
-
-    def read_result(self, build_id: str, attempt: int, kind: type[D]) -> D | None:
-        """`read_attempt` for any kind of document."""
-        return documents.read(self.store, f"{attempt_prefix(build_id, attempt)}result.json", kind)
-
     def _versions(self, model: ModelName) -> Versions:
         return Versions(self.store, model, pause=self._pause)
 
     def _aliases(self, model: ModelName) -> Aliases:
         return Aliases(self.store, model, pause=self._pause)
 
-    def _folders(self, namespace: str | None) -> list[ModelName]:
+    def folders(self, namespace: str | None) -> list[ModelName]:
         """Models of one namespace or of all, by their folders, with or without a version."""
         namespaces = [namespace] if namespace is not None else list(self.store.list_folders("models/"))
         return [name for found in in_parallel(self._named, namespaces, 8) for name in found]
@@ -325,6 +259,20 @@ class Registry:
             except ValueError:
                 continue
         return names
+
+    def _check_usable(self, name: ModelName, version: int) -> None:
+        looks: list[Callable[[], object]] = [
+            lambda: self._versions(name).exists(version),
+            lambda: self.retired(name, version),
+        ]
+        exists, retired = in_parallel(lambda look: look(), looks, 2)
+        if not exists:
+            raise self._unknown_version(name, version)
+        if isinstance(retired, Retired):
+            raise RetiredVersion(
+                f"{name}:{version} was retired on {retired.at:%Y-%m-%d} ({retired.reason}): bring it back first, "
+                f"slipway model restore {name}:{version}"
+            )
 
     def _check_blobs(self, model: ModelName, draft: VersionDraft) -> None:
         files = draft.every_file()
@@ -365,17 +313,6 @@ class Registry:
         gone = f" (taken away on {last.at.isoformat()} by {last.by})" if last is not None else ""
         similar = [f"{name}@{other}" for other in closest(alias, known)]
         return UnknownAlias(f"{name} has no alias {alias}{gone}: {there}.", similar)
-
-
-def attempt_prefix(build_id: str, attempt: int) -> str:
-    """``attempts/<build id>/<n>/``."""
-    if attempt < 1:
-        raise ValueError(f"attempt {attempt}: attempts count from 1")
-    return f"attempts/{check_digest(build_id).removeprefix('sha256:')}/{attempt}/"
-
-
-def _name(model: Model) -> ModelName:
-    return model if isinstance(model, ModelName) else ModelName.parse(model)
 
 
 def _pin_key(kind: str, namespace: str, name: str) -> str:

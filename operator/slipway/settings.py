@@ -74,6 +74,13 @@ class Settings(BaseSettings):
     store_threads: int = 16
     resync_seconds: float = 30.0
     alias_poll_seconds: float = 3.0
+    index_seconds: float = 300.0
+    """Seconds between two updates of the registry's search index; 0: never."""
+    gc_enabled: bool = True
+    gc_seconds: float = Field(default=21600.0, ge=60)
+    """Seconds between two runs of the garbage collector."""
+    gc_grace_hours: float = Field(default=24.0, ge=13)
+    """Least age of garbage, and least time from its condemnation to its end."""
     leader_elect: bool = True
     health_port: int = 8080
     bind_address: str = "0.0.0.0"  # noqa: S104  pods are probed and scraped on their own address

@@ -66,6 +66,14 @@
   value: {{ $op.resyncSeconds | quote }}
 - name: SLIPWAY_ALIAS_POLL_SECONDS
   value: {{ $op.aliasPollSeconds | quote }}
+- name: SLIPWAY_INDEX_SECONDS
+  value: {{ $op.indexSeconds | quote }}
+- name: SLIPWAY_GC_ENABLED
+  value: {{ .Values.gc.enabled | quote }}
+- name: SLIPWAY_GC_SECONDS
+  value: {{ .Values.gc.intervalSeconds | quote }}
+- name: SLIPWAY_GC_GRACE_HOURS
+  value: {{ .Values.gc.graceHours | quote }}
 - name: SLIPWAY_LEADER_ELECT
   value: {{ $op.leaderElect | quote }}
 - name: SLIPWAY_HEALTH_PORT

@@ -206,6 +206,15 @@ class Retry(Model):
     )
 
 
+class Retention(Model):
+    versions: int = Field(
+        ge=1,
+        le=100000,
+        description="How many of the model's newest versions keep their files. Older ones do too while an alias or a"
+        " deployment uses them, or an alias did in the last 30 days. Records are never deleted.",
+    )
+
+
 class ModelBuildSpec(Model):
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -240,6 +249,7 @@ class ModelBuildSpec(Model):
     promotion: Promotion | None = Field(
         default=None, description="Which alias is moved to a version whose gates hold. Default: none is moved."
     )
+    retention: Retention | None = Field(default=None, description="Which versions of the model keep their files. Default: all.")
     retry: Retry | None = Field(
         default=None, description="What happens after a failed attempt. Default: two retries after 30 and 60 seconds."
     )

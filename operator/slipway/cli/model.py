@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from slipway.cli import models, transfer, verify
+from slipway.cli import models, restore, transfer, verify
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 
@@ -16,6 +16,7 @@ def model() -> None:
 
 app.command("show")(models.show)
 app.command("versions")(models.versions)
+app.command("restore")(restore.restore)
 app.command("register")(transfer.register)
 app.command("pull")(transfer.pull)
 app.command("verify")(verify.verify)

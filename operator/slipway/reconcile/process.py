@@ -32,6 +32,7 @@ from slipway.reconcile.routing import RESOURCES
 from slipway.reconcile.startup import Kinds, StoreGate
 from slipway.reconcile.status_writer import StatusWriter
 from slipway.reconcile.stores import Threads
+from slipway.reconcile.upkeep import RegistryUpkeep
 from slipway.registry.registry import Registry
 from slipway.settings import Settings
 from slipway.storage import open_stores
@@ -101,6 +102,8 @@ class Process:
             interval=settings.resync_seconds * LIST_EVERY,
             spread=settings.resync_seconds,
         )
+        fence = self._lease.fence if settings.leader_elect else _no_fence
+        self._upkeep = RegistryUpkeep(self._kube, registry, settings, fence, ready=self._gate.problem)
         self._working = False
         self._look_soon: set[asyncio.Task[bool]] = set()
 
@@ -158,7 +161,10 @@ class Process:
     async def _work(self) -> int:
         # All of these are made before kopf starts: at its end it cancels what began after it.
         queue = asyncio.create_task(self._queue.run(), name="queue")
-        others = [asyncio.create_task(self._resync.run(), name="resync")]
+        others = [
+            asyncio.create_task(self._resync.run(), name="resync"),
+            asyncio.create_task(self._upkeep.run(), name="registry upkeep"),
+        ]
         if self.settings.leader_elect:
             others.append(asyncio.create_task(self._lease.hold(), name="lease"))
         kopf = asyncio.create_task(

@@ -69,3 +69,25 @@ def test_diff_shows_what_changed_and_by_how_much(cli: Cli, registry: Registry) -
     assert auc["delta"] == pytest.approx(0.005)
     assert "+0.005" in cli("diff", "bc:1", "bc:2").stdout
     assert "do not differ" in cli("diff", "bc:1", "bc:1").stdout
+
+
+def test_gc_says_what_and_why_and_deletes_nothing_young(cli: Cli, registry: Registry) -> None:
+    for seed in range(3):
+        register(registry, seed=seed)
+    planned = json.loads(cli("gc", "--dry-run", "--retain", "bc=1", "-o", "json").stdout)
+    assert [(item["action"], item["name"]) for item in planned["items"]] == [
+        ("retire", "default/bc:1"),
+        ("retire", "default/bc:2"),
+    ]
+    assert "no alias or pin names it" in planned["items"][0]["why"]
+    assert registry.retired("default/bc", 1) is None
+    result = cli("gc", "--retain", "bc=1")
+    assert "retire" in result.stdout
+    assert registry.retired("default/bc", 1) is not None
+    refused = cli("alias", "set", "bc@champion", "1")
+    assert refused.exit_code == 3
+    assert "slipway model restore default/bc:1" in refused.stderr
+    assert cli("model", "restore", "bc:1").stdout == "default/bc:1 is back\n"
+    assert cli("alias", "set", "bc@champion", "1").exit_code == 0
+    assert cli("gc", "--retain", "bc=none").exit_code == 2
+    assert cli("gc", "--grace-hours", "1").exit_code == 2

@@ -1,0 +1,109 @@
+"""Garbage collection over real stores, on what their clocks say."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from slipway.registry import LostRace, Policy, Registry, RetiredVersion
+from slipway.registry.garbage import collector
+from slipway.registry.garbage.state import LOCK
+from slipway.registry.records import VersionDraft
+from slipway.storage.port import ObjectStore
+
+
+@pytest.fixture
+def registry(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    """Nothing has to be old here: a real store's clock cannot be moved."""
+    monkeypatch.setattr(collector, "MIN_GRACE", timedelta(0))
+    return Registry(store)
+
+
+NOW = Policy(grace=timedelta(0), attempts=timedelta(0), history=timedelta(0))
+
+
+def register(registry: Registry, number: int) -> str:
+    file = registry.blobs.put_bytes(f"model {number}".encode(), path="m")
+    digest = "sha256:" + f"{number}" * 64
+    registry.register(VersionDraft(model="ns/a", build_id=digest, reason="t", files=(file,), format="onnx"))
+    return file.digest
+
+
+def test_a_run_condemns_and_the_next_deletes(registry: Registry) -> None:
+    kept = register(registry, 1)
+    orphan = registry.blobs.put_bytes(b"orphan").digest
+    young = Policy()
+    assert registry.collect(young).young == 1
+    registry.store.delete("gc/condemned.json")
+    planned = registry.collect(NOW, dry_run=True)
+    assert [(item.action, item.name) for item in planned.items] == [("condemn", orphan)]
+    assert registry.collect(NOW).items == planned.items
+    assert registry.blobs.exists(orphan)
+    done = registry.collect(NOW)
+    assert [(item.action, item.name) for item in done.items] == [("delete", orphan)]
+    assert done.freed == len(b"orphan")
+    assert not registry.blobs.exists(orphan)
+    assert registry.blobs.exists(kept)
+    assert registry.collect(NOW).items == ()
+    assert Registry(registry.store).blobs.put_bytes(b"orphan").digest == orphan
+    assert registry.blobs.exists(orphan)
+
+
+def test_a_writer_that_needs_a_condemned_blob_keeps_it(registry: Registry) -> None:
+    register(registry, 1)
+    orphan = registry.blobs.put_bytes(b"model 2").digest
+    registry.collect(NOW)
+    writer = Registry(registry.store)
+    assert writer.blobs.secure(orphan)
+    registry.collect(NOW)
+    assert registry.blobs.exists(orphan)
+    assert register(writer, 2) == orphan
+
+
+def test_retired_versions_take_no_alias_until_they_are_brought_back(registry: Registry) -> None:
+    digests = [register(registry, number) for number in (1, 2, 3)]
+    registry.move_alias("ns/a", "champion", 1, by="x")
+    keep_one = Policy(grace=timedelta(0), history=timedelta(0), retention={"ns/a": 1})
+    done = registry.collect(keep_one)
+    assert [(item.action, item.name) for item in done.items if item.kind == "version"] == [("retire", "ns/a:2")]
+    with pytest.raises(RetiredVersion, match="slipway model restore ns/a:2"):
+        registry.move_alias("ns/a", "champion", 2, by="x")
+    assert registry.missing_blobs(registry.get("ns/a", 2)) == [digests[1]]
+    registry.restore("ns/a", 2)
+    registry.move_alias("ns/a", "champion", 2, by="x")
+    for _ in range(2):
+        registry.collect(keep_one)
+    assert registry.verify(registry.get("ns/a", 2)).ok
+    assert registry.retired("ns/a", 1) is not None or registry.blobs.exists(digests[0])
+
+
+def test_a_pin_brings_a_retired_version_back(registry: Registry) -> None:
+    for number in (1, 2):
+        register(registry, number)
+    keep_one = Policy(grace=timedelta(0), history=timedelta(0), retention={"ns/a": 1})
+    registry.collect(keep_one)
+    registry.pin("ModelDeployment", "ns", "d", versions=["ns/a:1"])
+    assert registry.retired("ns/a", 1) is None
+    registry.collect(keep_one)
+    assert registry.retired("ns/a", 1) is None
+
+
+def test_one_run_at_a_time_and_a_dead_ones_lock_expires(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    register(registry, 1)
+    registry.store.put(LOCK, b'{"run":"other","at":"2026-11-01T12:00:00Z"}')
+    with pytest.raises(LostRace, match="another collection"):
+        registry.collect(NOW)
+    monkeypatch.setattr(collector, "LOCK_FOR", timedelta(0))
+    assert registry.collect(NOW).kept == 1
+
+
+def test_a_bucket_of_blobs_without_records_is_left_alone(registry: Registry) -> None:
+    registry.blobs.put_bytes(b"who knows")
+    with pytest.raises(Exception, match="is this a registry"):
+        registry.collect(NOW)
+
+
+def test_a_grace_period_that_would_rob_writers_is_refused(store: ObjectStore) -> None:
+    with pytest.raises(ValueError, match="too short"):
+        Registry(store, clock=lambda: datetime.now(UTC)).collect(NOW)

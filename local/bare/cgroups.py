@@ -34,6 +34,11 @@ class Cgroups:
                 hierarchies.append(folder)
         return hierarchies
 
+    def places(self) -> list[Path]:
+        """All that may hold the group: runc makes one for each pod below systemd's `unified` too, and leaves it there."""
+        hybrid = self._mount / "unified"
+        return [*self.roots(), *([hybrid] if not self.unified and hybrid.is_dir() else [])]
+
     def up(self) -> None:
         """Make the group. Raises LocalError if the kernel does not let us."""
         try:
@@ -66,13 +71,13 @@ class Cgroups:
 
     def down(self) -> bool:
         """Remove the group and all below it; its processes have to be ended before. Returns whether nothing is left."""
-        for root in self.roots():
+        for root in self.places():
             for folder, _, _ in os.walk(root / CGROUP, topdown=False):
                 try:
                     Path(folder).rmdir()
                 except OSError:
                     continue  # a process is still ending; the caller asks again
-        return not any((root / CGROUP).exists() for root in self.roots())
+        return not any((root / CGROUP).exists() for root in self.places())
 
     def _delegate(self) -> None:
         offered = (self._mount / "cgroup.controllers").read_text().split()

@@ -10,7 +10,7 @@ from local.bare.cgroups import Cgroups
 from local.bare.containers import Containers
 from local.bare.daemons import Daemons, kill_pid
 from local.bare.host import Host
-from local.bare.layout import DAEMONS, Layout
+from local.bare.layout import CGROUP, DAEMONS, Layout
 from local.bare.network import Network
 from local.errors import LocalError
 from local.progress import Progress
@@ -33,7 +33,7 @@ class Teardown:
             self._network.exists()
             or any(self._daemons.pid(name) for name in DAEMONS)
             or self._containers.shims()
-            or any((root / "slipway").exists() for root in self._cgroups.roots())
+            or any((root / CGROUP).exists() for root in self._cgroups.places())
             or self._host.mounts(self._layout.root)
             or (self._layout.run / "before.json").exists()
         )

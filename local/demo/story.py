@@ -37,6 +37,8 @@ class Story:
     progress: Progress
     figures: Path | None = None
     """File that the figures are written to as JSON."""
+    namespace: str = NAMESPACE
+    """Where the example is applied. The chart makes the store's Secret in NAMESPACE only."""
     facts: Facts = field(default_factory=Facts)
 
     def tell(self) -> int:
@@ -64,27 +66,27 @@ class Story:
 
     def _told_before(self, cluster: Cluster) -> bool:
         """Whether the chain is already at its second version: then there is nothing to change, only to look at."""
-        build = cluster.get("modelbuild", example.NAME, NAMESPACE)
-        deployment = cluster.get("modeldeployment", example.NAME, NAMESPACE)
+        build = cluster.get("modelbuild", example.NAME, self.namespace)
+        deployment = cluster.get("modeldeployment", example.NAME, self.namespace)
         if build is None or deployment is None or not (is_ready(build) and is_ready(deployment)):
             return False
         params = build["spec"]["trainer"].get("params", {})
         return all(params.get(name) == value for name, value in SECOND.items())
 
     def _params(self, cluster: Cluster) -> dict[str, Any]:
-        build = cluster.get("modelbuild", example.NAME, NAMESPACE)
+        build = cluster.get("modelbuild", example.NAME, self.namespace)
         assert build is not None
         params: dict[str, Any] = build["spec"]["trainer"].get("params", {})
         return params
 
     def _first_version(self, cluster: Cluster, data: Path, digests: dict[str, str]) -> None:
-        fresh = cluster.get("modelbuild", example.NAME, NAMESPACE) is None
-        manifests = example.manifests(cluster, NAMESPACE)
+        fresh = cluster.get("modelbuild", example.NAME, self.namespace) is None
+        manifests = example.manifests(cluster, self.namespace)
         chain = Chain(resources=sum(1 for m in manifests if m["apiVersion"].startswith("slipway.dev/")))
         if fresh:
             self._baseline(cluster, chain, digests)
         writes = api_writes(operator_metrics(cluster))
-        with Timeline(cluster, NAMESPACE, example.NAME, _replicas(manifests)) as timeline:
+        with Timeline(cluster, self.namespace, example.NAME, _replicas(manifests)) as timeline:
             timeline.begin()
             with self.progress.step("examples/01-breast-cancer is applied"):
                 cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=_stream(manifests))
@@ -92,7 +94,7 @@ class Story:
             for app in [m["metadata"]["name"] for m in manifests if m["kind"] == "AppBuild"]:
                 self._wait(cluster, "appbuild", app, "built and pushed")
             self._wait(cluster, "modeldeployment", example.NAME, "serving")
-            with service_url(cluster, example.NAME, NAMESPACE) as url:
+            with service_url(cluster, example.NAME, self.namespace) as url:
                 first_answer(url, example.NAME)
             timeline.mark(ANSWERED)
         expected = self._scikit_learn(cluster, data)
@@ -109,15 +111,15 @@ class Story:
         began = time.monotonic()
         with self.progress.step("the node has pulled the images"):
             for each in images:
-                empty_pod(cluster, NAMESPACE, each)
+                empty_pod(cluster, self.namespace, each)
         self.facts.pull_seconds = time.monotonic() - began
         with self.progress.step("two pods that do nothing, to compare with"):
-            chain.empty_pods = sum(empty_pod(cluster, NAMESPACE, each) for each in images)
+            chain.empty_pods = sum(empty_pod(cluster, self.namespace, each) for each in images)
 
     def _timings(self, cluster: Cluster) -> dict[str, float]:
         """What the training container says of its own time."""
         info = cluster.info
-        reference = f"{NAMESPACE}/{example.NAME}@champion"
+        reference = f"{self.namespace}/{example.NAME}@champion"
         record = json.loads(
             slipway("model", "show", reference, "--registry", f"s3://{info.buckets[0]}", "-o", "json", **info.environment())
         )
@@ -132,13 +134,13 @@ class Story:
         def changed(text: str) -> None:
             self.progress.say(f"  {kind} {name}: {text}")
 
-        found = cluster.wait(kind, name, NAMESPACE, what, is_ready, seconds=300, changed=changed)
+        found = cluster.wait(kind, name, self.namespace, what, is_ready, seconds=300, changed=changed)
         self.progress.say(f"{kind} {name} is {what}")
         return found
 
     def _compare(self, cluster: Cluster, expected: example.Expected) -> None:
         """The 114 held-out rows through the Service, and through scikit-learn alone."""
-        with service_url(cluster, example.NAME, NAMESPACE) as url, httpx.Client(timeout=30) as client:
+        with service_url(cluster, example.NAME, self.namespace) as url, httpx.Client(timeout=30) as client:
             outputs = infer(client, url, example.NAME, expected.rows)
         wrong, distance = example.differences(expected, outputs)
         rows = len(expected.rows)
@@ -158,14 +160,14 @@ class Story:
         """Another parameter, requests all the while."""
         row, before = self.facts.example_row, self._deployment(cluster)
         with (
-            service_url(cluster, example.NAME, NAMESPACE) as url,
+            service_url(cluster, example.NAME, self.namespace) as url,
             Traffic(url, example.NAME, row) as traffic,
-            Timeline(cluster, NAMESPACE, example.NAME, before["spec"].get("replicas", 1)) as timeline,
+            Timeline(cluster, self.namespace, example.NAME, before["spec"].get("replicas", 1)) as timeline,
         ):
             self.progress.say(f"requests run all the time now; trainer.params is changed to {json.dumps(SECOND)}")
             timeline.begin()
             patch = {"spec": {"trainer": {"params": SECOND}}}
-            words = ("modelbuild", example.NAME, "-n", NAMESPACE, "--type=merge", "-p", json.dumps(patch))
+            words = ("modelbuild", example.NAME, "-n", self.namespace, "--type=merge", "-p", json.dumps(patch))
             cluster.kubectl("patch", *words)
             build = self._wait(cluster, "modelbuild", example.NAME, "trained, registered and promoted")
             wanted = build["status"]["version"]["number"]
@@ -175,7 +177,7 @@ class Story:
                 return is_ready(found) and stable.get("version") == wanted
 
             cluster.wait(
-                "modeldeployment", example.NAME, NAMESPACE, f"serving version {wanted}", holds, seconds=300,
+                "modeldeployment", example.NAME, self.namespace, f"serving version {wanted}", holds, seconds=300,
                 changed=lambda text: self.progress.say(f"  modeldeployment {example.NAME}: {text}"),
             )  # fmt: skip
             self.facts.rollover_seconds, self.facts.rollover_steps = timeline.total, timeline.steps()
@@ -190,7 +192,14 @@ class Story:
         """Requests go on until the pods of the version before are gone: their end is where requests get lost."""
         deadline = time.monotonic() + 90
         while time.monotonic() < deadline:
-            words = ("get", "pods", "-n", NAMESPACE, "-l", f"slipway.dev/name={example.NAME},app.kubernetes.io/component=serving")
+            words = (
+                "get",
+                "pods",
+                "-n",
+                self.namespace,
+                "-l",
+                f"slipway.dev/name={example.NAME},app.kubernetes.io/component=serving",
+            )
             pods = json.loads(cluster.kubectl(*words, "-o", "json"))["items"]
             if len({pod["metadata"]["labels"]["slipway.dev/revision"] for pod in pods}) <= 1:
                 return
@@ -198,19 +207,19 @@ class Story:
         raise LocalError("pods of the version before are still there after 90 s")
 
     def _deployment(self, cluster: Cluster) -> Object:
-        found = cluster.get("modeldeployment", example.NAME, NAMESPACE)
+        found = cluster.get("modeldeployment", example.NAME, self.namespace)
         assert found is not None
         return found
 
     def _collect(self, cluster: Cluster, digests: dict[str, str]) -> None:
-        build = cluster.get("modelbuild", example.NAME, NAMESPACE)
+        build = cluster.get("modelbuild", example.NAME, self.namespace)
         assert build is not None
         deployment = self._deployment(cluster)
         self.facts.history = list(reversed(build["status"].get("history", ())))
         self.facts.stable = deployment["status"]["stable"]
         self.facts.url = deployment["status"]["url"]
         self.facts.images = digests
-        apps = json.loads(cluster.kubectl("get", "appbuilds", "-n", NAMESPACE, "-o", "json"))["items"]
+        apps = json.loads(cluster.kubectl("get", "appbuilds", "-n", self.namespace, "-o", "json"))["items"]
         self.facts.app = apps[0]["status"] if apps else {}
         self.facts.operator_bytes = int(operator_metrics(cluster).get("process_resident_memory_bytes", 0))
 

@@ -69,15 +69,15 @@ def _steps(steps: list[Step]) -> list[str]:
 
 def _next(cluster: Cluster) -> list[str]:
     which = "" if cluster.info.provider == "bare" else f" CLUSTER={cluster.info.provider}"
-    return [
-        "Try next",
-        f'  eval "$(make -s shell-env{which})"              # kubectl, slipway and the S3 keys for this cluster',
-        "  slipway status -n demo                           # the chain as a tree",
-        "  slipway history breast-cancer@champion -n demo   # who moved the alias, when, why",
-        "  slipway artifacts breast-cancer:2 -n demo        # model, log and report by digest",
-        "  slipway rollback breast-cancer -n demo           # back to the version before",
-        f"  make down{which}                                 # remove everything",
-    ]
+    commands = {
+        f'eval "$(make -s shell-env{which})"': "kubectl, slipway and the S3 keys for this cluster",
+        "slipway status -n demo": "the chain as a tree",
+        "slipway history breast-cancer@champion -n demo": "who moved the alias, when, why",
+        "slipway artifacts breast-cancer:2 -n demo": "model, log and report by digest",
+        "slipway rollback breast-cancer -n demo": "back to the version before",
+        f"make down{which}": "remove everything",
+    }
+    return ["Try next", *(f"  {command:48s} # {what}" for command, what in commands.items())]
 
 
 def _took(begin: str | None, end: str | None) -> str:

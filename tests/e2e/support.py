@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import textwrap
 import time
 import uuid
@@ -10,8 +12,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
+from local.demo.install import OPERATOR_NAMESPACE
 from local.demo.kubectl import Cluster, Object, condition, describe, is_current
 from local.errors import CommandError
+from local.progress import Progress
+from local.providers import provider
 
 PATIENCE = 180.0
 
@@ -50,6 +55,24 @@ class Chain:
 
     def until_ready(self, kind: str, name: str, reason: str, *, seconds: float = PATIENCE) -> Object:
         return self.until(kind, name, lambda found: is_current(found) and ready_reason(found) == reason, seconds=seconds)
+
+
+def kill_operator(cluster: Cluster) -> None:
+    """As SIGKILL: no grace."""
+    words = ("-n", OPERATOR_NAMESPACE, "-l", "app.kubernetes.io/name=slipway")
+    cluster.kubectl("delete", "pod", *words, "--grace-period=0", "--force", "--wait=false")
+
+
+@contextmanager
+def away(cluster: Cluster, daemon: str) -> Iterator[None]:
+    """SeaweedFS or the image registry of the bare cluster, killed; started again afterwards."""
+    bare = provider(cluster.info.provider, progress=Progress(quiet=True))
+    detail = next(part.detail for part in bare.status().parts if part.name == daemon)
+    os.kill(int(detail.removeprefix("pid ")), signal.SIGKILL)
+    try:
+        yield
+    finally:
+        bare.up()
 
 
 def ready_reason(resource: Object) -> str:

@@ -2,35 +2,15 @@
 
 from __future__ import annotations
 
-from local.demo.install import OPERATOR_NAMESPACE
-from local.demo.kubectl import Cluster, condition, is_ready
+from local.demo.kubectl import condition, is_ready
 from local.demo.predictions import Traffic, service_url
 from tests.e2e.support import TINY, Chain, code, model_build, poll, ready_reason, resource
-
-OPERATOR = ("-n", OPERATOR_NAMESPACE, "-l", "app.kubernetes.io/name=slipway")
-
-
-def kill_operator(cluster: Cluster) -> None:
-    """As SIGKILL: no grace."""
-    cluster.kubectl("delete", "pod", *OPERATOR, "--grace-period=0", "--force", "--wait=false")
 
 
 def serve_tiny(chain: Chain, **params: object) -> None:
     chain.apply(code("tiny", train=TINY))
     chain.apply(model_build("tiny", "tiny", trainer={"entrypoint": "train:main", "params": params}))
     chain.apply(resource("ModelDeployment", "tiny", model={"name": "tiny", "alias": "champion"}, replicas=2))
-
-
-def test_the_operator_killed_in_each_step_changes_nothing_of_the_end(chain: Chain) -> None:
-    serve_tiny(chain, C=1.0)
-    poll("the training Job is there", lambda: chain.names("jobs"))
-    kill_operator(chain.cluster)
-    poll("the Deployment is there", lambda: chain.names("deployments"))
-    kill_operator(chain.cluster)
-    found = chain.until("modeldeployment", "tiny", is_ready)
-    assert found["status"]["stable"]["version"] == 1
-    assert len(chain.names("jobs")) == 1
-    assert len(chain.names("deployments")) == 1
 
 
 def test_a_bad_candidate_is_held_while_the_stable_one_answers(chain: Chain) -> None:

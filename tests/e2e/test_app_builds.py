@@ -7,6 +7,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from slipway.images import assemble, entries, layer
+from slipway.images.assemble import Part
+from slipway.images.blobs import StoredFile
+from slipway.images.interpreter import machine
 from slipway.images.reference import parse
 from slipway.images.registry_client import RegistryClient
 from slipway.images.transport import Options
@@ -130,3 +134,35 @@ def test_a_build_whose_pod_is_killed_leaves_no_tag_and_is_tried_again(chain: Cha
             "application/vnd.cyclonedx+json",
             "application/vnd.in-toto+json",
         }
+
+
+def push_serving_image(chain: Chain, tmp_path: Path, mark: str) -> str:
+    """The installation's serving image with one small layer more, at a tag that moves; how pods name that tag."""
+    cluster = chain.cluster
+    serving = cluster.kubectl(
+        "get", "deployment", "-n", "slipway-system", "-o",
+        "jsonpath={.items[0].spec.template.spec.containers[0].env[?(@.name=='SLIPWAY_SERVING_IMAGE')].value}",
+    )  # fmt: skip
+    host = cluster.info.registry
+    made = layer.pack([entries.text("etc/mark", mark)], tmp_path / f"{mark}.tar.gz")
+    with RegistryClient(Options(insecure=frozenset([host]))) as client:
+        named = parse(serving)
+        base = assemble.read_base(client, parse(f"{host}/{named.repository}@{named.digest}"), f"linux/{machine()}")
+        parts = [*assemble.base_parts(client, base), Part(made.descriptor, made.diff_id, "mark", StoredFile.of(made))]
+        image = assemble.compose(parts, assemble.Changes(), platform=base.config.platform, base=base)
+        assemble.push(client, image, parse(f"{host}/{chain.namespace}/base"), tags=["moving"])
+    return f"{cluster.info.registry_in_cluster}/{chain.namespace}/base:moving"
+
+
+def test_a_base_whose_tag_moves_is_put_below_the_application(chain: Chain, tmp_path: Path) -> None:
+    chain.apply(code("app", app="class Service: ...\n"))
+    chain.apply(app_build(chain, "rebased", "app", base={"image": push_serving_image(chain, tmp_path, "one")}))
+    first = chain.until_ready("appbuild", "rebased", "Pushed")
+    chain.delete("configmap", "app")
+    push_serving_image(chain, tmp_path, "two")
+    second = chain.until("appbuild", "rebased", lambda found: found["status"]["image"] != first["status"]["image"])
+    before, after = first["status"]["build"], second["status"]["build"]
+    assert after["reason"] == "BaseChanged"
+    assert after["base"] != before["base"]
+    assert after["layers"][-1] == before["layers"][-1], "the application's layer is the same"
+    assert after["bytesSent"] < 20_000

@@ -7,7 +7,7 @@ UV_PIN  := uv==0.13.9
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo down test verify generate up status docker-images shell-env bench clean
+.PHONY: help demo down test verify generate up status docker-images shell-env bench bench-images clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -51,6 +51,9 @@ docker-images: ## The images with Docker; `slipway images build` needs none
 	  docker build --target $$name --tag slipway-$$name \
 	    --build-arg PACKAGES="$$(echo "$$said" | head -1)" --build-arg GLIBC="$$(echo "$$said" | tail -1)" .; \
 	done
+
+bench-images: $(VENV)/.ready ## Only this: a changed application file, AppBuild's pod against buildah
+	@PYTHONPATH=operator:. $(RUN) -m bench.images
 
 shell-env: $(VENV)/.ready ## Print what to `eval` to use kubectl, helm and slipway on the local cluster
 	@$(RUN) -m local env --provider $(CLUSTER)

@@ -1,4 +1,4 @@
-"""The settings of an installation, and the only reader of the process environment.
+"""The settings of an installation; with `slipway.environment` the only reader of the process environment.
 
 Every setting is an environment variable ``SLIPWAY_<NAME>``; the chart's values are written to these. Credentials are not
 settings: object storage is reached the AWS way (``AWS_*`` variables, files, web identity).
@@ -6,14 +6,15 @@ settings: object storage is reached the AWS way (``AWS_*`` variables, files, web
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from slipway.environment import environment
 from slipway.provenance.policy import Policy
+
+__all__ = ["ReadGrant", "Settings", "environment"]
 
 
 class ReadGrant(BaseModel):
@@ -96,8 +97,3 @@ class Settings(BaseSettings):
     def load(cls) -> Settings:
         """From the process environment. Raises pydantic's ValidationError, which names the variable."""
         return cls()
-
-
-def environment() -> Mapping[str, str]:
-    """The process environment, for the few libraries and pods that are configured by it."""
-    return os.environ

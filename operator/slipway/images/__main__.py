@@ -15,10 +15,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from slipway.environment import environment
 from slipway.images import build_app
 from slipway.images.attempt import Pod, run
 from slipway.images.failures import failure_of
-from slipway.settings import environment
 from slipway.storage import StorageError, lazily, open_stores
 from slipway.training.contract import parse_attempt
 from slipway.training.failures import without_secrets

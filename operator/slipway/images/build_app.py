@@ -6,6 +6,7 @@ without a wheel are allowed.
 
 from __future__ import annotations
 
+import platform
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from slipway.images.blobs import StoredFile
 from slipway.images.contract import AppBuildRequest, AppBuildResult, AppLayer
 from slipway.images.credentials import Anonymous, Credentials, DockerConfig
 from slipway.images.errors import ImageError, InvalidReference
-from slipway.images.interpreter import inspect, machine, running
+from slipway.images.interpreter import machine, running
 from slipway.images.records import LayerRecord, LockRecord, Records, layer_key, lock_key
 from slipway.images.reference import Reference, parse, parse_repository
 from slipway.images.registry_client import RegistryClient
@@ -168,7 +169,7 @@ class _Assembly:
         """The layer of a lock: where it was pushed before, or made now."""
         pod, records = self.pod, Records(self.pod.registry.store)
         python = _python(runtime)
-        key = layer_key(lock, runtime, inspect(python).version if python else "")
+        key = layer_key(lock, runtime, platform.python_version() if python else "")
         known = pod.patiently(lambda: records.layer(key))
         if known is not None and self._can_be_had(known):
             pod.tell(f"layer of requirements: as made before ({size_text(known.size)})")

@@ -281,6 +281,7 @@ BUILD_REASONS: Mapping[str, str] = {
     "RequirementsChanged": "spec.requirements changed.",
     "BaseChanged": "The base image has another digest; with spec.rebase Automatic that alone starts a build.",
     "InputChanged": "An input has another digest.",
+    "Scheduled": "A time of spec.schedule came.",
     "Forced": "spec.rebuild has a new value.",
     "CacheHit": "Nothing was built: a result of the same identity exists and its files are still there.",
 }
@@ -291,6 +292,7 @@ BUILD_REASONS: Mapping[str, str] = {
     REQUIREMENTS_CHANGED,
     BASE_CHANGED,
     BUILD_INPUT_CHANGED,
+    SCHEDULED,
     FORCED,
     CACHE_HIT,
 ) = BUILD_REASONS

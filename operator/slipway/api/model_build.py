@@ -191,6 +191,54 @@ class Promotion(Model):
     )
 
 
+CRON = "@(hourly|daily|midnight|weekly|monthly|yearly|annually)|([^\\\\s]+\\\\s+){4}[^\\\\s]+"
+
+
+class Schedule(Model):
+    cron: str = Field(
+        min_length=1,
+        max_length=100,
+        description="When to build: five cron fields (minute, hour, day, month, weekday), or @hourly, @daily, @weekly,"
+        " @monthly, @yearly. Source and inputs are looked at then; a build that would be the same again is not made.",
+        json_schema_extra=rules(
+            (f"self.matches('^({CRON})$')", "cron: five fields, as 0 3 * * * for 3 at night, or @daily and its like")
+        ),
+    )
+    time_zone: str = Field(
+        default="Etc/UTC",
+        min_length=1,
+        max_length=64,
+        description="Zone of the schedule's times, as Europe/Berlin. Default: Etc/UTC.",
+        json_schema_extra=rules(
+            ("self.matches('^[A-Za-z0-9_+/-]+$')", "timeZone: the name of a time zone, as Europe/Berlin or Etc/UTC")
+        ),
+    )
+    starting_deadline_seconds: int | None = Field(
+        default=None,
+        ge=1,
+        le=31536000,
+        description="How late, in seconds, a missed time may still start a build. Default: however late.",
+    )
+    concurrency_policy: Literal["Forbid", "Replace"] = Field(
+        default="Forbid",
+        description="What a time does while a build runs. Forbid: waits for its end. Replace: ends it. Default: Forbid.",
+    )
+
+
+class Triggers(Model):
+    on_input_change: bool = Field(
+        default=False,
+        description="true: a change of an input, or of the source in S3 or Git, starts a build. Default: false.",
+    )
+    debounce_seconds: int = Field(
+        default=30,
+        ge=0,
+        le=86400,
+        description="Seconds that a change has to stand still before it counts; one that never does counts after ten times"
+        " that. Default: 30.",
+    )
+
+
 class Retry(Model):
     limit: int = Field(
         default=2,
@@ -250,6 +298,10 @@ class ModelBuildSpec(Model):
         default=None, description="Which alias is moved to a version whose gates hold. Default: none is moved."
     )
     retention: Retention | None = Field(default=None, description="Which versions of the model keep their files. Default: all.")
+    schedule: Schedule | None = Field(default=None, description="Times at which a build starts by itself. Default: none.")
+    triggers: Triggers | None = Field(
+        default=None, description="Changes that start a build by themselves. Default: none but those of this resource."
+    )
     retry: Retry | None = Field(
         default=None, description="What happens after a failed attempt. Default: two retries after 30 and 60 seconds."
     )
@@ -278,7 +330,7 @@ class Build(Model):
     id: Digest = Field(description="Build identity: digest of everything that determines the result.")
     reason: ReasonName | None = Field(
         default=None,
-        description="Why it was started: FirstBuild, SpecChanged, SourceChanged, InputChanged, Forced or CacheHit.",
+        description="Why it was started: FirstBuild, SpecChanged, SourceChanged, InputChanged, Scheduled, Forced or CacheHit.",
     )
     attempt: int | None = Field(default=None, ge=0, description="Number of the attempt, from 1.")
     first_attempt: int | None = Field(
@@ -337,6 +389,23 @@ class BuildSummary(Model):
     finished_at: Time | None = Field(default=None, description="When it ended.")
 
 
+class PendingChange(Model):
+    """A change of source or inputs that has not stood still for long enough."""
+
+    digest: Digest = Field(description="Build identity that the change would give.")
+    since: Time = Field(description="Since when it has been as it is.")
+    first: Time = Field(description="When it was first seen to be changing.")
+
+
+class TriggersStatus(Model):
+    last_schedule_time: Time | None = Field(default=None, description="The newest time of the schedule that was acted on.")
+    next_schedule_time: Time | None = Field(default=None, description="The next time of the schedule.")
+    schedule: str | None = Field(
+        default=None, max_length=170, description="Schedule and zone that these times belong to: another one counts from now on."
+    )
+    pending: PendingChange | None = Field(default=None, description="A change that waits for triggers.debounceSeconds.")
+
+
 class ModelBuildStatus(Model):
     observed_generation: int | None = Field(default=None, ge=0, description="metadata.generation that this status is about.")
     conditions: tuple[Condition, ...] = Field(
@@ -347,6 +416,9 @@ class ModelBuildStatus(Model):
     )
     build: Build | None = Field(default=None, description="The current or last build.")
     version: Version | None = Field(default=None, description="The version that the current build gave.")
+    triggers: TriggersStatus | None = Field(
+        default=None, description="How schedule and triggers stand; absent when there are none."
+    )
     history: Annotated[tuple[BuildSummary, ...], Newest] = Field(
         default=(), max_length=HISTORY, description="The last ten finished builds, newest first."
     )

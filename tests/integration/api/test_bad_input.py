@@ -54,6 +54,21 @@ BAD: dict[str, tuple[r.Manifest, list[str]]] = {
         r.model_build(evaluation={"gates": [{"metric": "a", "min": 0}], "onMissing": "ignore"}),
         ["spec.evaluation.onMissing", '"Fail", "Ignore"'],
     ),
+    "a cron of four fields": (r.model_build(schedule={"cron": "0 3 * *"}), ["spec.schedule.cron", "five fields"]),
+    "a cron of seconds": (r.model_build(schedule={"cron": "0 0 3 * * *"}), ["spec.schedule.cron", "five fields"]),
+    "a schedule without a time": (
+        r.model_build(schedule={"timeZone": "Europe/Berlin"}),
+        ["spec.schedule.cron", "Required value"],
+    ),
+    "a zone that is a path": (
+        r.model_build(schedule={"cron": "@daily", "timeZone": "../etc/passwd"}),
+        ["spec.schedule.timeZone", "Europe/Berlin"],
+    ),
+    "a policy of CronJob's": (
+        r.model_build(schedule={"cron": "@daily", "concurrencyPolicy": "Allow"}),
+        ["concurrencyPolicy", '"Forbid", "Replace"'],
+    ),
+    "a debounce below zero": (r.model_build(triggers={"debounceSeconds": -1}), ["spec.triggers.debounceSeconds"]),
     "an alias like v7": (r.model_build(promotion={"alias": "v7"}), ["spec.promotion.alias", "look like a version"]),
     "an alias like 7": (r.model_build(promotion={"alias": "7"}), ["spec.promotion.alias", "look like a version"]),
     "an alias in capitals": (r.model_build(promotion={"alias": "Champion"}), ["spec.promotion.alias", "lower-case"]),
@@ -200,12 +215,9 @@ BAD: dict[str, tuple[r.Manifest, list[str]]] = {
 }
 
 LATER = {
-    "schedule": r.model_build(schedule={"cron": "0 3 * * *"}),
-    "triggers": r.model_build(triggers={"onInputChange": True}),
     "queueName": r.model_build(queueName="q"),
     "retention": r.model_build(retention={"versions": 10}),
     "featureView": r.model_build(inputs=[{"name": "a", "s3": {"uri": "s3://a/b"}, "featureView": {"name": "v"}}]),
-    "rebase": r.app_build(rebase="Automatic"),
     "autoscaling": r.model_deployment(autoscaling={"min": 2}),
     "traffic": r.model_deployment(traffic={}),
 }

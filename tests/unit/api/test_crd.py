@@ -96,7 +96,7 @@ def test_every_rule_has_a_message_that_begins_with_the_field(kind: Kind) -> None
 @pytest.mark.parametrize(
     ("name", "paths"),
     [
-        ("ModelBuild", ["schedule", "triggers", "queueName", "inputs[].featureView"]),
+        ("ModelBuild", ["queueName", "inputs[].featureView"]),
         ("ModelDeployment", ["autoscaling", "traffic"]),
     ],
 )

@@ -26,7 +26,7 @@ class ModelBuildController:
         self._deps = deps
 
     async def observe(self, resource: Object, now: datetime) -> Observed:
-        return await observe(self._deps, resource)
+        return await observe(self._deps, resource, now)
 
     def validate(self, observed: Observed) -> Valid:
         return validate(observed)

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 from slipway.api import conditions
 from slipway.api.common import ANNOTATION_APPROVE, Approval, InvalidResource
 from slipway.api.model_build import Build, ModelBuild
 from slipway.controllers.model_build.observed import Installation, Observed
 from slipway.controllers.model_build.policy import PinnedBuild, build_identity, is_settled, promoter, replacing
+from slipway.controllers.model_build.triggers import Times, observed_change, schedule_times, standing, watches
 from slipway.controllers.shared.observe import Code, Recorded, observe_attempt, owned_jobs, pin_source
 from slipway.controllers.shared.pods import PodSettings
 from slipway.kube.port import Object
-from slipway.reconcile.contract import Stalled
+from slipway.reconcile.contract import Stalled, Transient
 from slipway.reconcile.deps import Deps
 from slipway.registry.errors import NotInRegistry
 from slipway.registry.records import AttemptResult, VersionRecord, digest_of
-from slipway.sources.errors import InputMissing, SourceInvalid
+from slipway.sources.errors import InputMissing, SourceError, SourceInvalid
 from slipway.sources.pinned import PinnedInput, PinnedSource
 from slipway.sources.resolve import pin_s3
+from slipway.storage.port import StorageError
 from slipway.training import contract
 from slipway.training.contract import BuildRequest
 
@@ -29,7 +32,7 @@ def installation(deps: Deps) -> Installation:
     return Installation(pods, s.training_image, s.training_service_account, s.trusted_types)
 
 
-async def observe(deps: Deps, resource: Object) -> Observed:
+async def observe(deps: Deps, resource: Object, now: datetime) -> Observed:
     """Raises Stalled for what is missing or invalid, and the store's errors."""
     try:
         build = ModelBuild.parse(resource)
@@ -37,18 +40,62 @@ async def observe(deps: Deps, resource: Object) -> Observed:
         raise Stalled(conditions.INVALID_SPEC, str(error)) from error
     token = build.rebuild_token(build.spec.rebuild)
     approval = Approval.parse(build.metadata.annotations.get(ANNOTATION_APPROVE, ""))
-    base = Observed(build=build, installation=installation(deps), token=token, approval=approval)
-    base = replace(base, jobs=await owned_jobs(deps, build))
+    found = schedule_times(build, now)
+    base = Observed(build=build, installation=installation(deps), token=token, approval=approval, look_at=found.next)
+    base = replace(base, jobs=await owned_jobs(deps, build), triggers=standing(build, found, acted=False))
     code = await _config_map(deps, build)
     current = build.status.build if build.status else None
     changed = code.source.digest if code and current and code.source.digest != current.source else None
-    if is_settled(build, token, approval, source_changed=changed is not None):
-        return replace(base, settled=True, identity=current.id if current else "")
+    if current and is_settled(build, token, approval, source_changed=changed is not None):
+        return await _look_again(deps, base, current, found, code, now)
     if current and not changed and current.generation == build.metadata.generation and current.rebuild == token:
+        if found.due and build.spec.schedule and build.spec.schedule.concurrency_policy == "Replace":
+            return await _begin(deps, _acted(base, found), code)
         kept = await _go_on(deps, base, current)
         if kept is not None:
             return kept
     return await _begin(deps, base, code)
+
+
+def _acted(base: Observed, found: Times) -> Observed:
+    return replace(base, cause=conditions.SCHEDULED, triggers=standing(base.build, found, acted=True))
+
+
+async def _look_again(deps: Deps, base: Observed, current: Build, found: Times, code: Code | None, now: datetime) -> Observed:
+    """A build that has ended: whether a time or a change starts another one."""
+    settled = replace(base, settled=True, identity=current.id)
+    if found.due is not None:
+        base = _acted(base, found)
+        begun = await _begin(deps, base, code)
+        return begun if begun.identity != current.id else replace(settled, triggers=base.triggers)
+    if not watches(base.build):
+        return settled
+    try:
+        pinned, _ = await _pin(deps, base, code)
+    except (Stalled, Transient, StorageError, SourceError):
+        # Not a fault of the version that is there: what cannot be seen now is looked at again.
+        return settled
+    identity = build_identity(base.build, pinned, base.installation.training_image, base.token)
+    if identity == current.id or await _replaces(deps, base.build, identity, current.id):
+        return settled
+    known = base.build.status.triggers.pending if base.build.status and base.build.status.triggers else None
+    debounce = base.build.spec.triggers.debounce_seconds if base.build.spec.triggers else 0
+    pending, counts = observed_change(known, identity, now, debounce)
+    if now >= counts:
+        return await _begin(deps, base, code)
+    look = min(counts, base.look_at) if base.look_at else counts
+    return replace(settled, triggers=standing(base.build, found, acted=False, pending=pending), look_at=look)
+
+
+async def _replaces(deps: Deps, build: ModelBuild, identity: str, current: str) -> bool:
+    """Whether the present build stands in for one of `identity` whose files were lost."""
+    version = await deps.executor.run(deps.registry.find_build, build.model, identity)
+    while version is not None:
+        identity = replacing(identity, version.version)
+        if identity == current:
+            return True
+        version = await deps.executor.run(deps.registry.find_build, build.model, identity)
+    return False
 
 
 async def _config_map(deps: Deps, build: ModelBuild) -> Code | None:
@@ -80,9 +127,7 @@ async def _go_on(deps: Deps, base: Observed, current: Build) -> Observed | None:
 async def _begin(deps: Deps, base: Observed, code: Code | None) -> Observed:
     """The build that spec asks for now, with source and inputs pinned to what they are at this moment."""
     build = base.build
-    code = code or await pin_source(deps, build.metadata.namespace, build.spec.source)
-    source = code.source if code else image_source(build.spec.trainer.image or "")
-    pinned = PinnedBuild(source, await _pin_inputs(deps, build))
+    pinned, code = await _pin(deps, base, code)
     identity = build_identity(build, pinned, base.installation.training_image, base.token)
     version = await deps.executor.run(deps.registry.find_build, build.model, identity)
     while version is not None and await _is_lost(deps, version):
@@ -98,6 +143,14 @@ async def _begin(deps: Deps, base: Observed, code: Code | None) -> Observed:
         attempt = await observe_attempt(deps, build, identity, base.jobs, recorded, AttemptResult)
         observed = replace(observed, attempt=attempt)
     return await _with_version(deps, observed)
+
+
+async def _pin(deps: Deps, base: Observed, code: Code | None) -> tuple[PinnedBuild, Code | None]:
+    """Source and inputs as they are now."""
+    build = base.build
+    code = code or await pin_source(deps, build.metadata.namespace, build.spec.source)
+    source = code.source if code else image_source(build.spec.trainer.image or "")
+    return PinnedBuild(source, await _pin_inputs(deps, build)), code
 
 
 async def _is_lost(deps: Deps, version: VersionRecord) -> bool:

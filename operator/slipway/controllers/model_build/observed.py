@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from slipway.api.common import Approval
-from slipway.api.model_build import ModelBuild
+from slipway.api.model_build import ModelBuild, TriggersStatus
 from slipway.controllers.model_build.policy import PinnedBuild
 from slipway.controllers.shared.attempts import Attempt
 from slipway.controllers.shared.pods import PodSettings
@@ -48,3 +49,9 @@ class Observed:
     approval: Approval | None = None
     promoted: bool = False
     """The alias was moved to this version on behalf of this resource, whatever happened to it since."""
+    cause: str = ""
+    """Why a build is planned anew, where comparing would not tell: Scheduled."""
+    triggers: TriggersStatus | None = None
+    """How schedule and triggers stand after this look."""
+    look_at: datetime | None = None
+    """When the next look is due on their behalf."""

@@ -72,10 +72,12 @@ def plan(valid: Valid, now: datetime) -> Planned[Decision]:
     """The whole plan; `now` decides about retries only."""
     observed = valid.observed
     if observed.settled:
-        return Planned(decision=Settled(), live=observed.jobs)
+        look = max(0.0, (observed.look_at - now).total_seconds()) if observed.look_at else None
+        return Planned(decision=Settled(), live=observed.jobs, requeue_after=look)
     current = observed.build.status.build if observed.build.status else None
     same = current is not None and current.id == observed.identity
-    reason = (current.reason if same and current else None) or why(observed.build, current, observed.pinned, observed.token)
+    compared = why(observed.build, current, observed.pinned, observed.token)
+    reason = (current.reason if same and current else None) or observed.cause or compared
     if observed.version is not None:
         gates = _judge(observed, observed.version.metrics)
         cached = observed.attempt is None and not same

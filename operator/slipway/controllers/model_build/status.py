@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from slipway.api import conditions
@@ -29,11 +30,14 @@ def status(observed: Observed, applied: Applied[Decision], now: datetime) -> Sta
     """The whole status as it shall be."""
     match applied.decision:
         case Settled():
-            return _settled(observed, now)
+            update = _settled(observed, now)
         case Working() as working:
-            return _working(observed, working, applied, now)
+            update = _working(observed, working, applied, now)
         case Finished() as finished:
-            return _finished(observed, finished, applied, now)
+            update = _finished(observed, finished, applied, now)
+    triggers = {"triggers": observed.triggers.to_dict()} if observed.triggers else {}
+    rest = {name: value for name, value in update.status.items() if name != "triggers"}
+    return replace(update, status={**rest, **triggers})
 
 
 def _old(build: ModelBuild) -> ModelBuildStatus:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from slipway.api import conditions
 from slipway.api.model_build import params_problem
 from slipway.controllers.model_build.observed import Observed
+from slipway.controllers.model_build.triggers import schedule_problem
 from slipway.reconcile.contract import Stalled
 
 
@@ -22,6 +23,9 @@ def validate(observed: Observed) -> Valid:
     problem = params_problem(observed.build.spec.trainer.params)
     if problem:
         raise Stalled(conditions.INVALID_PARAMS, problem)
+    schedule = observed.build.spec.schedule
+    if schedule is not None and (wrong := schedule_problem(schedule)):
+        raise Stalled(conditions.INVALID_SPEC, wrong)
     if not observed.build.spec.trainer.image and not observed.installation.training_image:
         raise Stalled(
             conditions.INVALID_SPEC,

@@ -46,11 +46,15 @@ def answers(estimator: Any, X: Any) -> Answers:  # noqa: N803
 
     if not hasattr(estimator, "predict"):
         if not hasattr(estimator, "transform"):
-            raise TypeError(f"{type(estimator).__name__} has neither predict nor transform")
+            raise TypeError(
+                f"{type(estimator).__name__} has neither predict nor transform: it says something of the rows that it was "
+                "fitted on and nothing of new ones"
+            )
         transformed = estimator.transform(X)
         return Answers({"variable": np.asarray(transformed.toarray() if hasattr(transformed, "toarray") else transformed)})
     predicted = np.asarray(estimator.predict(X))
-    if not (is_classifier(estimator) or is_clusterer(estimator) or is_outlier_detector(estimator)):
+    mixture = hasattr(estimator, "predict_proba")
+    if not (mixture or is_classifier(estimator) or is_clusterer(estimator) or is_outlier_detector(estimator)):
         return Answers({"variable": predicted.reshape(len(predicted), -1)})
     outputs = {"label": predicted}
     if hasattr(estimator, "predict_proba"):

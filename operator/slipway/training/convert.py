@@ -10,6 +10,7 @@ from typing import Any
 from slipway.registry.records import Signature, TensorSpec
 from slipway.training import onnx_file, skops_file
 from slipway.training.compare import Answers, answers, compare
+from slipway.training.converter import TARGET_OPSET
 from slipway.training.errors import ConversionFailed, FormatRefused
 from slipway.training.features import INPUT, Features, example_of, read_features, specs
 from slipway.training.formats import ONNX, SKOPS
@@ -53,12 +54,15 @@ def _convert(
 ) -> Converted:
     if features and expected:
         tried = [features.problem] if features.problem else []
+        reasons: dict[str, list[str]] = {}
         for feed in () if features.problem else features.feeds():
             try:
                 return _to_onnx(estimator, features, feed, expected, path.with_name(f"{path.name}.onnx"))
             except (ConversionFailed, FormatRefused) as error:
-                tried.append(f"with {'/'.join(sorted({spec.datatype for spec in specs(feed)}))} inputs {error}")
-        why_not = "; ".join(dict.fromkeys(tried))
+                types = "/".join(sorted({spec.datatype for spec in specs(feed)}))
+                reasons.setdefault(str(error), []).append(types)
+        tried += [f"with {' and '.join(dict.fromkeys(types))} inputs {words}" for words, types in reasons.items()]
+        why_not = "; ".join(tried)
     return _to_skops(estimator, features, expected, path.with_name(f"{path.name}.skops"), why_not, trusted)
 
 
@@ -99,15 +103,23 @@ def _features(X: Any) -> tuple[Features | None, str]:  # noqa: N803
 def _expected(estimator: Any, features: Features) -> Answers:
     try:
         return answers(estimator, features.original)
+    except TypeError as error:
+        if "neither predict nor transform" in str(error):
+            raise ConversionFailed(str(error)) from error
+        raise _cannot_answer(estimator, error) from error
     except Exception as error:  # whatever the estimator raises: X is not what it was fitted on
-        raise ConversionFailed(
-            f"{type(estimator).__name__} cannot answer for the rows given as X: {type(error).__name__}: "
-            f"{onnx_file.first_line(error)}; give rows like those that fit() was given"
-        ) from error
+        raise _cannot_answer(estimator, error) from error
+
+
+def _cannot_answer(estimator: Any, error: Exception) -> ConversionFailed:
+    return ConversionFailed(
+        f"{type(estimator).__name__} cannot answer for the rows given as X: {type(error).__name__}: "
+        f"{onnx_file.first_line(error)}; give rows like those that fit() was given"
+    )
 
 
 def _to_onnx(estimator: Any, features: Features, feed: Any, expected: Answers, path: Path) -> Converted:
-    data = onnx_file.convert(estimator, feed)
+    data = onnx_file.convert(estimator, feed, tuple(expected.outputs), features.columns)
     session = onnx_file.open_session(data)
     found = onnx_file.read_signature(session)
     difference = compare(expected, onnx_file.run(session, feed), features.rows)
@@ -118,7 +130,7 @@ def _to_onnx(estimator: Any, features: Features, feed: Any, expected: Answers, p
     record = {
         "converter": f"skl2onnx {version('skl2onnx')}",
         "estimator": _class_name(estimator),
-        "opset": onnx_file.TARGET_OPSET[""],
+        "opset": TARGET_OPSET[""],
         **difference.to_record(),
     }
     path.write_bytes(data)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,6 @@ from numpy.typing import NDArray
 from slipway.registry.records import Signature, TensorSpec
 from slipway.training.errors import ConversionFailed, FormatRefused
 from slipway.training.features import Feed
-
-GRAPH_NAME = "model"
-"""A fixed name of the graph: skl2onnx's default is random, and the same model must have the same bytes."""
-TARGET_OPSET = {"": 21, "ai.onnx.ml": 3}
-"""Old enough for the servers in use, and the newest of ``ai.onnx.ml`` that all of skl2onnx's converters write."""
 
 _OIP = {
     "float16": "FP16", "float": "FP32", "double": "FP64", "bool": "BOOL", "string": "BYTES",
@@ -47,27 +44,43 @@ def read_signature(session: Any) -> Signature:
     )
 
 
-def convert(estimator: Any, feed: Feed) -> bytes:
-    """`estimator` as ONNX that takes `feed`; classifiers answer with plain arrays (no ZipMap). Raises
-    ConversionFailed with the converter's words."""
-    from skl2onnx import convert_sklearn
-    from sklearn.base import is_classifier
+def convert(estimator: Any, feed: Feed, outputs: Sequence[str], columns: Sequence[str] = ()) -> bytes:
+    """`estimator` as ONNX that takes `feed` and gives `outputs`, under these names and nothing else. `columns`: names of
+    the table's columns, for a feed of one matrix. Raises ConversionFailed with the converter's words."""
+    from slipway.training.after import peel, rename
+    from slipway.training.boosters import missing_for
+    from slipway.training.converter import to_onnx
+    from slipway.training.equivalent import equivalent
 
-    types = _input_types(feed)
     try:
-        if is_classifier(estimator):
-            try:
-                options = {id(estimator): {"zipmap": False}}
-                model = convert_sklearn(estimator, GRAPH_NAME, types, target_opset=TARGET_OPSET, options=options)
-                return bytes(model.SerializeToString())
-            except NameError as error:
-                # classifiers whose converter writes no ZipMap, as LinearSVC's, do not know the option
-                if "zipmap" not in str(error):
-                    raise
-        model = convert_sklearn(estimator, GRAPH_NAME, types, target_opset=TARGET_OPSET)
-        return bytes(model.SerializeToString())
+        peeled = peel(estimator)
+        model = to_onnx(equivalent(peeled.inner, columns if len(feed) == 1 else ()), feed)
+        for edit in peeled.edits:
+            edit(model)
+        graph = model.graph
+        found = [output.name for output in graph.output]
+        for at, name in enumerate(outputs):
+            # what skl2onnx calls transformed_column, union or GPmean is the same to a client
+            if name not in found and at < len(found) and found[at] not in outputs:
+                rename(graph, found[at], name)
+        kept = [output for output in graph.output if output.name in outputs]
+        if kept:
+            del graph.output[:]
+            graph.output.extend(kept)
+        return bytes(model.SerializeToString(deterministic=True))
     except Exception as error:  # converters raise whatever they stumble over
-        raise ConversionFailed(f"skl2onnx: {type(error).__name__}: {first_line(error)}") from error
+        raise ConversionFailed(missing_for(estimator) or _words(error)) from error
+
+
+def _words(error: Exception) -> str:
+    """The converter's words, without the part that says nothing."""
+    from slipway.training.after import NotWritable
+
+    if isinstance(error, NotWritable):
+        return str(error)
+    if unknown := re.search(r"Unable to find a (?:shape calculator|converter) for type '<class '([\w.]+)'>'", str(error)):
+        return f"skl2onnx has no converter for {unknown.group(1).rpartition('.')[2]}"
+    return f"skl2onnx: {type(error).__name__}: {first_line(error)}"
 
 
 def run(session: Any, feed: Feed) -> dict[str, NDArray[Any]]:
@@ -83,20 +96,6 @@ def first_line(error: BaseException, limit: int = 300) -> str:
     """The first line of an exception's text, cut to `limit` characters."""
     text = str(error).strip().partition("\n")[0].strip() or type(error).__name__
     return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-def _input_types(feed: Feed) -> list[tuple[str, Any]]:
-    from skl2onnx.common import data_types
-
-    kinds = {
-        "f4": data_types.FloatTensorType,
-        "f8": data_types.DoubleTensorType,
-        "i8": data_types.Int64TensorType,
-    }
-    return [
-        (name, kinds.get(array.dtype.str[1:], data_types.StringTensorType)([None, array.shape[1]]))
-        for name, array in feed.items()
-    ]
 
 
 def _spec(role: str, node: Any) -> TensorSpec:

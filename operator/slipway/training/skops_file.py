@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from slipway.training.errors import FormatRefused
+from slipway.training.trusted import BUILT_IN
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -26,12 +27,12 @@ def write(estimator: Any, path: Path) -> None:
 
 
 def untrusted(path: Path, trusted: Iterable[str]) -> list[str]:
-    """Types in the file that neither skops nor `trusted` holds to be safe; sorted. Raises FormatRefused when it cannot
-    be read."""
+    """Types in the file that neither skops, nor `BUILT_IN`, nor `trusted` holds to be safe; sorted. Raises FormatRefused
+    when it cannot be read."""
     import skops.io
 
     try:
-        return sorted(set(skops.io.get_untrusted_types(file=path)) - set(trusted))
+        return sorted(set(skops.io.get_untrusted_types(file=path)) - BUILT_IN - set(trusted))
     except Exception as error:  # a damaged file makes skops raise whatever its reader stumbles over
         raise FormatRefused(f"skops cannot read {path.name}: {type(error).__name__}: {error}") from error
 
@@ -43,10 +44,11 @@ def load(path: Path, trusted: Iterable[str]) -> Any:
     unknown = untrusted(path, trusted)
     if unknown:
         raise FormatRefused(
-            f"{path.name} holds types that this installation does not trust: {', '.join(unknown[:10])}; "
-            "an administrator can add them to the operator's trusted types"
+            f"{path.name} holds types that this installation does not trust: {', '.join(unknown[:10])}"
+            f"{f' and {len(unknown) - 10} more' if len(unknown) > 10 else ''}; an administrator who knows their code can add "
+            "them to the operator's SLIPWAY_TRUSTED_TYPES"
         )
-    return skops.io.load(path, trusted=list(trusted))
+    return skops.io.load(path, trusted=[*BUILT_IN, *trusted])
 
 
 def _normalise(source: Path, target: Path) -> None:

@@ -1,4 +1,7 @@
-"""scikit-learn estimators in skops files: for what ONNX cannot express. Only trusted types are loaded."""
+"""scikit-learn estimators in skops files: for what ONNX cannot express. Only trusted types are loaded.
+
+What an estimator answers is asked for by `slipway.training.compare.answers`, as it was when the version was accepted.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +10,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from slipway.serving.datatypes import datatype_of
 from slipway.serving.errors import ModelFailed, StartError, first_line
 from slipway.serving.formats import Known
 from slipway.serving.formats.known import completed, recorded
 from slipway.serving.signature import ANY, Signature, Tensor
 from slipway.serving.tensors import Array
+from slipway.training.compare import answers
 from slipway.training.errors import FormatRefused
 
-LABEL, PROBABILITIES, VARIABLE, INPUT = "label", "probabilities", "variable", "input"
-"""Names that skl2onnx gives, so that a client need not know the format."""
+INPUT = "input"
+"""The name that skl2onnx gives, so that a client need not know the format."""
 
 
 class SkopsModel:
-    """An estimator with `predict`, and `predict_proba` if it has that."""
+    """An estimator with what it predicts, or with what it transforms."""
 
     format = "skops"
 
@@ -30,26 +32,27 @@ class SkopsModel:
         self.signature = signature
         self._estimator = estimator
         self._names = [str(name) for name in getattr(estimator, "feature_names_in_", ())]
-        self._probabilities = any(tensor.name == PROBABILITIES for tensor in signature.outputs)
 
     @classmethod
     def load(cls, path: Path, known: Known) -> SkopsModel:
         """Raises StartError, for types that are not trusted and for packages that the image lacks too."""
         estimator = _read(path, known.trusted_types)
-        if not hasattr(estimator, "predict"):
-            raise StartError(f"{path.name} holds a {type(estimator).__name__}, which has no predict(): it cannot be served")
+        if not hasattr(estimator, "predict") and not hasattr(estimator, "transform"):
+            raise StartError(
+                f"{path.name} holds a {type(estimator).__name__}, which has neither predict() nor transform(): it cannot be served"
+            )
         record = recorded(known.signature)
         inputs = record.inputs or _inputs(estimator, path)
         columns = record.columns or tuple(str(name) for name in getattr(estimator, "feature_names_in_", ()))
         draft = cls(estimator, Signature(inputs, (), columns, record.example))
-        draft._probabilities = hasattr(estimator, "predict_proba")
         signature = completed(Signature(inputs, record.outputs or draft._outputs(path), columns), record)
         return cls(estimator, signature)
 
     def run(self, arrays: Sequence[Array]) -> list[Array]:
-        """One call of `predict` (and `predict_proba`). Raises ModelFailed, MemoryError."""
+        """One call of the estimator's methods. Raises ModelFailed, MemoryError."""
         try:
-            values = self._predict(arrays)
+            found = self._answers(arrays)
+            values = [found[tensor.name] for tensor in self.signature.outputs]
         except MemoryError:
             raise
         except Exception as error:  # whatever an estimator stumbles over
@@ -59,12 +62,8 @@ class SkopsModel:
             for value, tensor in zip(values, self.signature.outputs, strict=True)
         ]
 
-    def _predict(self, arrays: Sequence[Array]) -> list[Array]:
-        X = self._table(arrays)  # noqa: N806
-        values = [np.asarray(self._estimator.predict(X))]
-        if self._probabilities:
-            values.append(np.asarray(self._estimator.predict_proba(X)))
-        return values
+    def _answers(self, arrays: Sequence[Array]) -> dict[str, Array]:
+        return answers(self._estimator, self._table(arrays)).outputs
 
     def _table(self, arrays: Sequence[Array]) -> Any:
         """The inputs as the estimator was fitted: a table by column name, a matrix, or a sequence of texts."""
@@ -87,14 +86,11 @@ class SkopsModel:
     def _outputs(self, path: Path) -> tuple[Tensor, ...]:
         """Outputs as a first call shows them."""
         try:
-            values = self._predict(self.signature.sample())
+            found = self._answers(self.signature.sample())
         except Exception as error:
-            raise StartError(
-                f"{path.name}: predict() fails on a first row: {type(error).__name__}: {first_line(error)}"
-            ) from error
-        first = LABEL if hasattr(self._estimator, "classes_") else VARIABLE
+            raise StartError(f"{path.name}: it fails on a first row: {type(error).__name__}: {first_line(error)}") from error
         tensors = []
-        for name, value in zip((first, PROBABILITIES), values, strict=False):
+        for name, value in found.items():
             datatype = "INT64" if value.dtype.kind in "iu" else datatype_of(value.dtype)
             if datatype is None:
                 raise StartError(f"{path.name}: {name} is an array of {value.dtype}, which cannot be served")

@@ -41,7 +41,7 @@ class Recipe:
 RECIPES: Mapping[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
-        Recipe("slipway-operator", ("operator",), ("-m", "slipway"), ("8080/tcp",)),
+        Recipe("slipway-operator", ("operator", "web"), ("-m", "slipway"), ("8080/tcp",)),
         Recipe("slipway-training", ("training", "images"), ("-m", "slipway.training")),
         Recipe("slipway-serving", ("serving",), ("-m", "slipway.serving"), ("8080/tcp",)),
     )

@@ -1,0 +1,171 @@
+"""What the pages say, and what the service refuses."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from slipway.registry.registry import Registry
+from slipway.storage.files import FileStore
+from slipway.storage.memory import MemoryStore
+from slipway.web.app import application
+from slipway.web.settings import WebOptionInvalid, WebOptions
+from tests.integration.web.sample import NAME, Sample
+
+MODEL = f"/models/{NAME}"
+
+
+def page(client: TestClient, path: str, status: int = 200) -> str:
+    answer = client.get(path)
+    assert answer.status_code == status, answer.text
+    return str(answer.text)
+
+
+def test_models_with_what_they_are_used_for(client: TestClient) -> None:
+    text = page(client, "/")
+    for words in ("breast-cancer", "wine-quality", "churn", "champion <b>12</b>", "default/screening-app", "not deployed"):
+        assert words in text
+    assert "wine-quality" not in page(client, "/?q=cancer")
+    assert "No model" in page(client, "/?q=zebra")
+
+
+def test_a_model_with_versions_aliases_and_its_metrics_for_the_plot(client: TestClient) -> None:
+    text = page(client, MODEL)
+    assert '"roc_auc": [0.99' in text
+    assert "approved after a look at the report" in text
+    assert f"{MODEL}/versions/14" in text
+    older = page(client, f"{MODEL}?before=3")
+    assert '/versions/2">2</a>' in older
+    assert f'<th scope="row"><a href="{MODEL}/versions/3"' not in older
+
+
+def test_a_version_with_all_that_is_known_of_it(client: TestClient) -> None:
+    text = page(client, f"{MODEL}/versions/12")
+    facts = [
+        "0.996808",
+        "s3://data/breast-cancer/train.parquet",
+        "455 rows",
+        "lbfgs",
+        "FP32",
+        "roc.html",
+        "train.log",
+        "CycloneDX",
+    ]
+    for words in [*facts, "in-toto, SLSA v1", "@champion", "default/screening-app", "scikit-learn"]:
+        assert words in text, words
+
+
+def test_two_versions_side_by_side(client: TestClient) -> None:
+    text = page(client, f"{MODEL}/compare?a=9&b=12")
+    assert "roc_auc" in text
+    assert re.search(r"\+0\.000\d+", text)
+    assert "give two versions" in page(client, f"{MODEL}/compare?a=9", 404)
+
+
+def test_search_and_its_mistakes(client: TestClient) -> None:
+    found = page(client, "/search?q=metrics.roc_auc+%3E+0.9967")
+    assert "default/breast-cancer:12" in found
+    assert "default/breast-cancer:1<" not in found
+    assert 'role="alert"' in page(client, "/search?q=metrics.roc_auc+%3E+%3E", 400)
+
+
+def test_what_is_deployed_where(client: TestClient) -> None:
+    text = page(client, "/deployments")
+    assert "ModelDeployment" in text
+    assert f"{MODEL}/versions/9" in text
+
+
+def test_an_alias_has_an_address_that_lasts(client: TestClient) -> None:
+    answer = client.get(f"{MODEL}@champion")
+    assert (answer.status_code, answer.headers["location"]) == (302, f"{MODEL}/versions/12")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/models/default/nothing",
+        f"{MODEL}/versions/99",
+        f"{MODEL}/versions/seven",
+        f"{MODEL}/versions/12/raw/../../../etc/passwd",
+        f"{MODEL}/versions/12/raw/model.onnx",
+        f"{MODEL}/versions/12/reports/none.html",
+        f"{MODEL}@winner",
+        "/models/UPPER/x",
+        "/nothing",
+        "/static/../app.py",
+    ],
+)
+def test_what_is_not_there_is_a_page_that_says_so(client: TestClient, path: str) -> None:
+    assert "All models" in page(client, path, 404)
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
+def test_nothing_can_be_changed(client: TestClient, method: str) -> None:
+    assert client.request(method, MODEL).status_code == 405
+    assert client.request(method, "/api/2.0/mlflow/registered-models/create").status_code == 403
+
+
+def test_names_that_hold_markup_are_shown_as_text() -> None:
+    sample = Sample(MemoryStore())
+    evil = '<script>alert("x")</script>'
+    sample.version("default/m", 1, params={evil: evil}, tags={"<b>": evil}, builder=evil, reason=evil, metrics={evil: 1.0})
+    sample.registry.move_alias("default/m", "champion", 1, by=evil, reason=evil)
+    with TestClient(application(sample.registry, WebOptions())) as client:
+        for path in ("/", "/models/default/m", "/models/default/m/versions/1", "/search?q=" + evil):
+            assert "<script>alert" not in client.get(path).text
+
+
+def test_files_of_a_build_never_have_our_origin(client: TestClient) -> None:
+    raw = client.get(f"{MODEL}/versions/12/raw/roc.html")
+    assert raw.headers["content-security-policy"].startswith("sandbox allow-scripts; default-src 'none'")
+    assert "allow-same-origin" not in raw.headers["content-security-policy"]
+    saved = client.get(f"{MODEL}/versions/12/files/model.onnx")
+    assert saved.headers["content-disposition"].startswith("attachment")
+    for answer in (raw, saved, client.get("/")):
+        assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_store_that_is_down_is_said_and_not_ready(tmp_path: Path) -> None:
+    store = MemoryStore()
+
+    def down(*_: object) -> None:
+        from slipway.storage.port import Unavailable
+
+        raise Unavailable("no route to the store")
+
+    store.before = down
+    with TestClient(application(Registry(store), WebOptions())) as client:
+        assert "no route to the store" in page(client, "/", 503)
+        assert client.get("/readyz").status_code == 503
+        assert client.get("/healthz").status_code == 200
+        answer = client.get("/api/2.0/mlflow/registered-models/search")
+        assert (answer.status_code, answer.json()["error_code"]) == (503, "TEMPORARILY_UNAVAILABLE")
+
+
+def test_altered_bytes_are_not_handed_out(tmp_path: Path) -> None:
+    sample = Sample(FileStore(tmp_path))
+    record = sample.version("default/m", 1)
+    sample.store.put(sample.registry.blobs.key(record.files[0].digest), b"altered")
+    with TestClient(application(sample.registry, WebOptions())) as client:
+        assert "corrupt" in page(client, "/models/default/m/versions/1/files/model.onnx", 500)
+        answer = client.get("/api/2.0/mlflow-artifacts/artifacts/default/m/1/model.onnx")
+        assert (answer.status_code, answer.json()["error_code"]) == (500, "INTERNAL_ERROR")
+
+
+@pytest.mark.parametrize(
+    ("given", "words"), [({"port": 70000}, "--port"), ({"public_url": "slipway.example.com"}, "--public-url")]
+)
+def test_wrong_options_are_named(given: dict[str, object], words: str) -> None:
+    with pytest.raises(WebOptionInvalid, match=words):
+        WebOptions(**given)  # type: ignore[arg-type]
+
+
+def test_behind_a_proxy_artifacts_have_the_public_address(registry: Registry) -> None:
+    options = WebOptions(public_url="https://ml.example.com/slipway/")
+    with TestClient(application(registry, options)) as client:
+        answer = client.get("/api/2.0/mlflow/model-versions/get-download-uri", params={"name": "breast-cancer", "version": "1"})
+    uri = answer.json()["artifact_uri"]
+    assert uri == "https://ml.example.com/slipway/api/2.0/mlflow-artifacts/artifacts/default/breast-cancer/1"

@@ -15,7 +15,7 @@ COPY pyproject.toml uv.lock README.md LICENSE ./
 # ---- packages, from the lock, hashes checked; a change of the code leaves these layers alone ----
 
 FROM tools AS operator-packages
-RUN /opt/uv/bin/uv export --quiet --frozen --no-emit-project --no-dev --extra operator --output-file lock.txt \
+RUN /opt/uv/bin/uv export --quiet --frozen --no-emit-project --no-dev --extra operator --extra web --output-file lock.txt \
  && /opt/uv/bin/uv pip install --target /packages --no-deps --require-hashes --only-binary :all: --requirement lock.txt
 
 FROM tools AS training-packages

@@ -70,6 +70,12 @@ class Settings(BaseSettings):
     prometheus_url: str = ""
     """Base URL of a Prometheus that gates are read from; empty: they are read from the pods."""
 
+    openlineage_url: str = ""
+    """Receiver of OpenLineage run events, for example ``http://marquez:5000``; empty: nobody is told."""
+    openlineage_api_key: str = ""
+    openlineage_namespace: str = ""
+    """Goes before the namespaces of jobs, ``prod/`` for example: receivers see more than one cluster."""
+
     # how the operator works
     workers: int = 8
     store_threads: int = 16

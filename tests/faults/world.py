@@ -15,6 +15,7 @@ from slipway.reconcile.events import EventSender
 from slipway.reconcile.moves import RegistryMoves
 from slipway.reconcile.queue import Backoff, Schedule
 from slipway.reconcile.routing import KINDS, keys_for
+from slipway.reconcile.runs import RunEvent
 from slipway.reconcile.status_writer import StatusWriter
 from slipway.reconcile.stores import Inline
 from slipway.registry.registry import Registry
@@ -52,6 +53,7 @@ class World:
         self.store = MemoryStore("registry", clock=self.clock)
         self.buckets: dict[str, MemoryStore] = {}
         self.operator_acts = False
+        self.runs: list[RunEvent] = []
         self._uuids = 0
         self._counted: dict[str, tuple[int, int]] = {}
 
@@ -144,7 +146,7 @@ class Operator:
             {kind: factory(deps) for kind, factory in world.factories.items()},
             Applier(deps.kube, moves, _no_fence),
             moves,
-            StatusWriter(deps.kube, EventSender(deps.kube, "test", world.clock), _no_fence),
+            StatusWriter(deps.kube, EventSender(deps.kube, "test", world.clock), _no_fence, world.runs.extend),
             clock=world.clock,
         )
         self._list_all()

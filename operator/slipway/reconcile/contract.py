@@ -13,6 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from slipway.kube.port import Object, Resource
 from slipway.provenance.facts import BuildFacts
+from slipway.reconcile.runs import RunEvent
 from slipway.registry.records import AliasMove, Digest, JobResult, VersionDraft, VersionRecord
 
 
@@ -175,6 +176,8 @@ class StatusUpdate:
 
     status: dict[str, Any]
     events: tuple[Event, ...] = field(default=())
+    runs: tuple[RunEvent, ...] = ()
+    """What receivers of run events are told, once the status is written."""
 
 
 O = TypeVar("O")  # noqa: E741

@@ -26,6 +26,7 @@ from slipway.reconcile.events import EventSender
 from slipway.reconcile.health import Health, Heartbeat
 from slipway.reconcile.lease import Lease
 from slipway.reconcile.moves import RegistryMoves
+from slipway.reconcile.openlineage import RunEventSender
 from slipway.reconcile.queue import WorkQueue
 from slipway.reconcile.resync import Resync
 from slipway.reconcile.routing import RESOURCES
@@ -80,6 +81,9 @@ class Process:
         self._identity = f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}"
         self._lease = Lease(self._lease_kube, settings.namespace, LEASE_NAME, self._identity)
         self._heartbeat = Heartbeat(self.metrics)
+        self._runs = RunEventSender(
+            settings.openlineage_url, api_key=settings.openlineage_api_key, prefix=settings.openlineage_namespace
+        )
         registry = Registry.open(settings.registry)
         deps = Deps(
             kube=self._kube,
@@ -120,7 +124,7 @@ class Process:
             {kind: factory(deps) for kind, factory in factories.items()},
             Applier(deps.kube, moves, fence),
             moves,
-            StatusWriter(deps.kube, EventSender(deps.kube, self._identity, now), fence),
+            StatusWriter(deps.kube, EventSender(deps.kube, self._identity, now), fence, self._runs.send),
             clock=now,
             gate=self._gate.check,
         )
@@ -132,6 +136,7 @@ class Process:
             loop.add_signal_handler(number, self.stop.set)
         async with AsyncExitStack() as stack:
             stack.callback(self._threads.close)
+            stack.callback(self._runs.close)
             stack.push_async_callback(self._scraper.close)
             stack.push_async_callback(self._kube.close)
             stack.push_async_callback(self._lease_kube.close)

@@ -4,18 +4,23 @@ worked."""
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from slipway.kube.port import Kube, Object
 from slipway.reconcile.contract import StatusUpdate
 from slipway.reconcile.events import EventSender
+from slipway.reconcile.runs import RunEvent
 
 
 class StatusWriter:
-    """`fence` runs before a write and raises LeaseLost when this process may no longer write."""
+    """`fence` runs before a write and raises LeaseLost when this process may no longer write. `tell` takes the runs
+    that a written status tells of; it must not wait."""
 
-    def __init__(self, kube: Kube, events: EventSender, fence: Callable[[], None]) -> None:
+    def __init__(
+        self, kube: Kube, events: EventSender, fence: Callable[[], None], tell: Callable[[Iterable[RunEvent]], None] | None = None
+    ) -> None:
+        self._tell = tell
         self._kube = kube
         self._events = events
         self._fence = fence
@@ -44,6 +49,8 @@ class StatusWriter:
             },
             field_manager=field_manager,
         )
+        if self._tell is not None:
+            self._tell(update.runs)
         await self._events.send(written, update.events)
         return True
 

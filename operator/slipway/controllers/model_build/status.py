@@ -20,6 +20,7 @@ from slipway.api.model_build import (
 from slipway.controllers.model_build.observed import Observed
 from slipway.controllers.model_build.plan import Decision, Finished, Settled, Working
 from slipway.controllers.model_build.policy import Case, decide_promotion
+from slipway.controllers.model_build.runs import run_events
 from slipway.controllers.shared.attempts import Failed, Running, Start, Suspended, Waiting, created
 from slipway.controllers.shared.conditions import of_reason
 from slipway.reconcile.contract import Applied, Event, StatusUpdate
@@ -27,7 +28,7 @@ from slipway.registry.records import GateResult, VersionRecord
 
 
 def status(observed: Observed, applied: Applied[Decision], now: datetime) -> StatusUpdate:
-    """The whole status as it shall be."""
+    """The whole status as it shall be, and the runs that began or ended with it."""
     match applied.decision:
         case Settled():
             update = _settled(observed, now)
@@ -37,7 +38,10 @@ def status(observed: Observed, applied: Applied[Decision], now: datetime) -> Sta
             update = _finished(observed, finished, applied, now)
     triggers = {"triggers": observed.triggers.to_dict()} if observed.triggers else {}
     rest = {name: value for name, value in update.status.items() if name != "triggers"}
-    return replace(update, status={**rest, **triggers})
+    old = observed.build.status.build if observed.build.status else None
+    record = applied.registered or observed.version
+    runs = run_events(observed, old, update.status.get("build"), record, now)
+    return replace(update, status={**rest, **triggers}, runs=runs)
 
 
 def _old(build: ModelBuild) -> ModelBuildStatus:

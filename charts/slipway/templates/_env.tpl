@@ -54,6 +54,29 @@
 - name: SLIPWAY_TRUSTED_TYPES
   value: {{ join "," . | quote }}
 {{- end }}
+- name: SLIPWAY_VERIFICATION
+  value: {{ .Values.provenance.verification | quote }}
+{{- with .Values.provenance.publicKeys }}
+- name: SLIPWAY_PUBLIC_KEYS
+  value: {{ . | quote }}
+{{- end }}
+{{- if .Values.provenance.signingKey.secret }}
+- name: SLIPWAY_SIGNING_KEY
+  value: /etc/slipway/signing/key.pem
+{{- end }}
+{{- with .Values.openLineage.url }}
+- name: SLIPWAY_OPENLINEAGE_URL
+  value: {{ . | quote }}
+- name: SLIPWAY_OPENLINEAGE_NAMESPACE
+  value: {{ $.Values.openLineage.namespacePrefix | quote }}
+{{- with $.Values.openLineage.apiKey.secret }}
+- name: SLIPWAY_OPENLINEAGE_API_KEY
+  valueFrom:
+    secretKeyRef:
+      name: {{ . }}
+      key: {{ $.Values.openLineage.apiKey.key }}
+{{- end }}
+{{- end }}
 - name: SLIPWAY_TRAINING_SERVICE_ACCOUNT
   value: {{ .Values.serviceAccounts.training | quote }}
 - name: SLIPWAY_SERVING_SERVICE_ACCOUNT

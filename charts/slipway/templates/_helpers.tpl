@@ -13,6 +13,12 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: operator
 {{- end -}}
 
+{{- define "slipway.webSelectorLabels" -}}
+app.kubernetes.io/name: slipway
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: web
+{{- end -}}
+
 {{- define "slipway.labels" -}}
 app.kubernetes.io/name: slipway
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -107,6 +113,9 @@ capabilities:
 {{- $store := .Values.store -}}
 {{- if and (gt (int .Values.operator.replicas) 1) (not .Values.operator.leaderElect) -}}
 {{- fail "operator.replicas: more than one replica needs operator.leaderElect=true, or all of them would act at once" -}}
+{{- end -}}
+{{- if and (eq .Values.provenance.verification "signed") (not .Values.provenance.publicKeys) -}}
+{{- fail "provenance.verification: signed needs provenance.publicKeys, or no version would ever be rolled out" -}}
 {{- end -}}
 {{- if ne (empty $store.accessKey) (empty $store.secretKey) -}}
 {{- fail "store: give store.accessKey and store.secretKey together" -}}

@@ -77,6 +77,26 @@ def test_values_reach_the_operator_as_they_were_meant(helm: Helm, monkeypatch: p
     assert settings.resync_seconds == 7.5
 
 
+def test_the_web_service_reads_the_bucket_and_nothing_else(helm: Helm) -> None:
+    assert not [each for each in helm.template() if each["metadata"]["name"] == "slipway-web"], "off by default"
+    objects = helm.template(MATRIX["proof, pages and lineage"])
+    pod = the(objects, "Deployment", "slipway-web")["spec"]["template"]["spec"]
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["containers"][0]["envFrom"] == [{"secretRef": {"name": "reader"}}]
+    assert "--namespace=team-a" in pod["containers"][0]["args"]
+    bound = [each for each in objects if each["kind"].endswith("RoleBinding")]
+    assert "slipway-web" not in json.dumps(bound)
+
+
+def test_keys_reach_the_operator_as_a_file_and_as_text(helm: Helm) -> None:
+    objects = helm.template(MATRIX["proof, pages and lineage"])
+    given = environment(objects)
+    mount = next(m for m in container(objects)["volumeMounts"] if m["name"] == "signing-key")
+    assert given["SLIPWAY_SIGNING_KEY"] == f"{mount['mountPath']}/key.pem"
+    assert mount["readOnly"] is True
+    assert given["SLIPWAY_PUBLIC_KEYS"].startswith("-----BEGIN PUBLIC KEY-----")
+
+
 def test_new_keys_start_a_new_pod(helm: Helm) -> None:
     def checksum(secret: str) -> object:
         objects = helm.template({"store": {"accessKey": "a", "secretKey": secret}})
@@ -112,7 +132,7 @@ def test_the_schema_knows_every_value_and_every_value_is_in_the_file() -> None:
             yield here
             yield from named(inner, here)
 
-    free_form = {"operator.resources", "embedded.seaweedfs.resources", "embedded.registry.resources"}
+    free_form = {"operator.resources", "web.resources", "embedded.seaweedfs.resources", "embedded.registry.resources"}
 
     def schema_leaves() -> set[str]:
         paths = set(named(schema))

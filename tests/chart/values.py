@@ -84,6 +84,21 @@ MATRIX: dict[str, Values] = {
     },
 }
 
+PEM = "-----BEGIN PUBLIC KEY-----\nMFkw\n-----END PUBLIC KEY-----\n"
+MATRIX["proof, pages and lineage"] = {
+    "provenance": {"verification": "signed", "publicKeys": PEM, "signingKey": {"secret": "signing"}},
+    "openLineage": {"url": "http://marquez:5000", "namespacePrefix": "prod/", "apiKey": {"secret": "lineage"}},
+    "web": {
+        "enabled": True,
+        "replicas": 2,
+        "namespace": "team-a",
+        "publicUrl": "https://models.example.com",
+        "storeSecret": "reader",
+        "serviceAccount": {"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/reader"}},
+    },
+    "networkPolicy": {"enabled": True},
+}
+
 BAD: dict[str, tuple[Values, list[str]]] = {
     "a value that is not there": ({"replicas": 2}, ["replicas"]),
     "a value in the wrong place": ({"operator": {"image": "x"}}, ["operator", "image"]),
@@ -104,6 +119,14 @@ BAD: dict[str, tuple[Values, list[str]]] = {
         {"operator": {"replicas": 2, "leaderElect": False}},
         ["operator.replicas", "operator.leaderElect=true"],
     ),
+    "signatures without a key to check them with": (
+        {"provenance": {"verification": "signed"}},
+        ["provenance.verification", "provenance.publicKeys"],
+    ),
+    "a policy that is not there": ({"provenance": {"verification": "strict"}}, ["provenance.verification", "signed"]),
+    "a key that is none": ({"provenance": {"publicKeys": "ssh-ed25519 AAAA"}}, ["provenance.publicKeys"]),
+    "a receiver without a scheme": ({"openLineage": {"url": "marquez:5000"}}, ["openLineage.url"]),
+    "a public address without a scheme": ({"web": {"publicUrl": "models.example.com"}}, ["web.publicUrl"]),
     "half of the keys": ({"store": {"accessKey": "a"}}, ["store.accessKey and store.secretKey together"]),
     "keys twice": (
         {"store": {"accessKey": "a", "secretKey": "b", "existingSecret": "c"}},

@@ -18,7 +18,7 @@ class Chain:
     steps: list[Step] = field(default_factory=list)
     total: float = 0.0
     script: float = 0.0
-    """The same training script by hand, in a process of its own."""
+    """The training script alone: by hand in a process of its own, or the pod's child process that ran it, whichever was quicker."""
     empty_pods: float = 0.0
     """Two pods that do nothing, one of each image, one after the other: what Kubernetes itself takes."""
     in_training: dict[str, float] = field(default_factory=dict)

@@ -100,9 +100,11 @@ class Story:
         expected = self._scikit_learn(cluster, data)
         self._compare(cluster, expected)
         if fresh:
-            chain.steps, chain.total, chain.script = timeline.steps(), timeline.total, expected.seconds
+            chain.steps, chain.total = timeline.steps(), timeline.total
             chain.api_writes = api_writes(operator_metrics(cluster)) - writes
             chain.in_training = self._timings(cluster)
+            # The smaller, so that a machine that was busy at the wrong moment does not flatter us.
+            chain.script = min(expected.seconds, chain.in_training.get("train", expected.seconds))
             self.facts.first = chain
 
     def _baseline(self, cluster: Cluster, chain: Chain, digests: dict[str, str]) -> None:

@@ -13,6 +13,7 @@ from local.demo.baseline import api_writes, operator_metrics
 from local.demo.figures import Chain, Facts
 from local.demo.kubectl import Cluster
 from local.demo.predictions import first_answer
+from local.demo.record import picture
 from local.demo.summary import render
 from local.demo.timeline import Step, Timeline
 from local.errors import LocalError, WaitTimeout
@@ -151,3 +152,9 @@ def test_the_script_by_hand_answers_for_every_held_out_row(tmp_path: Path) -> No
     assert found.labels == found.truth == [0, 1, 0, 1]
     assert len(found.probabilities) == len(found.rows) == 4
     assert found.seconds > 0
+
+
+def test_the_picture_of_the_terminal_loads_nothing_and_leaves_signs_of_life_out() -> None:
+    drawn = picture(["$ make demo", "[  1.0 s] build … still at it", "[  2.0 s] 12 requests, none failed", "x" * 400])
+    assert "none" in drawn and "still" not in drawn
+    assert "@font-face" not in drawn and "url(http" not in drawn

@@ -100,6 +100,9 @@ class Gate:
     def delete(self, key: str) -> None:
         self._call("delete", key)
 
+    def end_unfinished(self, prefix: str, before: object) -> int:
+        return 0
+
     def list(self, prefix: str, *, start_after: str = "", limit: int | None = None) -> Iterator[ObjectInfo]:
         return iter(self._call("list", prefix, start_after=start_after, limit=limit))
 

@@ -98,7 +98,12 @@ class ObjectStore(Protocol):
     def put_file(
         self, key: str, path: Path, *, content_type: str = "application/octet-stream", progress: Progress | None = None
     ) -> ObjectInfo:
-        """Uploads a file of any size in constant memory, in parts when large, replacing what was there."""
+        """Uploads a file of any size in constant memory, in parts when large, replacing what was there. After a failure, the
+        next call goes on where the store can tell what it has."""
+
+    def end_unfinished(self, prefix: str, before: datetime) -> int:
+        """Throws away what uploads under `prefix` have left that were begun before a time (with its zone) and never ended;
+        gives their number. Stores without such leftovers give 0."""
 
     def list(self, prefix: str, *, start_after: str = "", limit: int | None = None) -> Iterator[ObjectInfo]:
         """Objects whose key begins with `prefix`, in ascending key order, after the key `start_after`, at most `limit`;

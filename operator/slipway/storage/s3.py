@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -16,6 +17,7 @@ from urllib.parse import urlsplit
 
 from slipway.storage import S3Options
 from slipway.storage.keys import check_key, parse_s3
+from slipway.storage.multipart import Multipart, end_unfinished
 from slipway.storage.parallel import serialised
 from slipway.storage.port import Denied, InvalidKey, ObjectInfo, Progress, Stored, Unavailable
 from slipway.storage.s3_errors import Failure, mapped
@@ -47,6 +49,7 @@ class S3Connection:
         self.options = options
         self._lock = threading.Lock()
         self._client: S3Client | None = None
+        self._bulk: S3Client | None = None
 
     @property
     def client(self) -> S3Client:
@@ -56,6 +59,17 @@ class S3Connection:
                 if self._client is None:
                     self._client = _make_client(self.options)
         return self._client
+
+    @property
+    def bulk(self) -> S3Client:
+        """A client for parts of large files, which are known by a digest of their own: it does not hash their bytes once more
+        to sign them, as clients do over plain http."""
+        if self._bulk is None:
+            client = self.client
+            with self._lock:
+                if self._bulk is None:
+                    self._bulk = _make_client(self.options, unsigned=True) if client.meta.endpoint_url[:5] == "http:" else client
+        return self._bulk
 
     def bucket(self, name: str) -> S3Store:
         """The whole bucket of that name."""
@@ -155,22 +169,17 @@ class S3Store:
             if progress is not None:
                 progress(info.size)
             return info
-        from boto3.s3.transfer import TransferConfig
-
-        config = TransferConfig(
-            multipart_threshold=options.part_size,
-            multipart_chunksize=options.part_size,
-            max_concurrency=options.parallel_parts,
-        )
-        with self._errors("write", key, "s3:PutObject"):
-            self._client.upload_file(
-                str(path),
-                self.bucket,
-                self._full(key),
-                ExtraArgs={"ContentType": content_type},
-                Callback=cast("Any", serialised(progress)),
-                Config=config,
-            )
+        failure = self._failure("write", key, "s3:PutObject")
+        Multipart(
+            self.connection.bulk,
+            self.bucket,
+            self._full(key),
+            path,
+            content_type,
+            lambda: mapped(failure),
+            options.parallel_parts,
+            serialised(progress),
+        ).run(options.part_size)
         return self.head(key)
 
     def list(self, prefix: str, *, start_after: str = "", limit: int | None = None) -> Iterator[ObjectInfo]:
@@ -210,6 +219,11 @@ class S3Store:
         with self._errors("delete", key, "s3:DeleteObject"):
             self._client.delete_object(Bucket=self.bucket, Key=self._full(key))
 
+    def end_unfinished(self, prefix: str, before: datetime) -> int:
+        """As the port says."""
+        errors = partial(self._errors, "end uploads of", prefix, "s3:AbortMultipartUpload")
+        return end_unfinished(self._client, self.bucket, self.prefix + prefix, before, errors)
+
     @property
     def _client(self) -> S3Client:
         return self.connection.client
@@ -236,7 +250,7 @@ class S3Store:
         return mapped(self._failure(action, key, permission, conditional=conditional))
 
 
-def _make_client(options: S3Options) -> S3Client:
+def _make_client(options: S3Options, *, unsigned: bool = False) -> S3Client:
     import boto3
     from botocore.config import Config
 
@@ -257,12 +271,12 @@ def _make_client(options: S3Options) -> S3Client:
         aws = _is_aws(client.meta.endpoint_url)
         relaxed = options.when_required_checksums if options.when_required_checksums is not None else not aws
         path_style = options.path_style if options.path_style is not None else not aws
-        if not relaxed and not path_style:
+        if not relaxed and not path_style and not unsigned:
             return client
         # The endpoint is known only now (boto3 finds it in the environment or a profile): once more, with its settings.
         checksums = "when_required" if relaxed else "when_supported"
         special = Config(
-            s3={"addressing_style": "path" if path_style else "auto"},
+            s3={"addressing_style": "path" if path_style else "auto", **({"payload_signing_enabled": False} if unsigned else {})},
             request_checksum_calculation=cast("Any", checksums),
             response_checksum_validation=cast("Any", checksums),
         )

@@ -244,3 +244,34 @@ def test_the_probe_accepts_it_and_leaves_nothing(store: ObjectStore) -> None:
     assert report.ok, report
     assert all(finding.passed for finding in report.findings)
     assert list(store.list("")) == []
+
+
+def test_an_upload_in_parts_that_broke_off_goes_on(s3_store: ObjectStore, tmp_path: Path) -> None:
+    """What is there already is not sent again, unless its bytes differ."""
+    assert isinstance(s3_store, S3Store)
+    data = random.Random(5).randbytes(40 << 20)
+    path = tmp_path / "large"
+    path.write_bytes(data)
+    client, key = s3_store.connection.client, f"{s3_store.prefix}blobs/large"
+    upload = client.create_multipart_upload(Bucket=s3_store.bucket, Key=key)["UploadId"]
+    size = s3_store.connection.options.part_size
+    for number, body in ((1, data[:size]), (2, bytes(size))):
+        client.upload_part(Bucket=s3_store.bucket, Key=key, UploadId=upload, PartNumber=number, Body=body)
+    sent: list[int] = []
+    events = s3_store.connection.bulk.meta.events
+    events.register("before-call.s3.UploadPart", lambda params, **_: sent.append(int(params["query_string"]["partNumber"])))
+    moved: list[int] = []
+    s3_store.put_file("blobs/large", path, progress=moved.append)
+    assert sorted(sent) == [2, 3]
+    assert sum(moved) == len(data)
+    assert s3_store.get("blobs/large").data == data
+
+
+def test_uploads_that_nobody_came_back_for_are_thrown_away(s3_store: ObjectStore) -> None:
+    assert isinstance(s3_store, S3Store)
+    client, key = s3_store.connection.client, f"{s3_store.prefix}blobs/large"
+    client.create_multipart_upload(Bucket=s3_store.bucket, Key=key)
+    now = datetime.now(UTC)
+    assert s3_store.end_unfinished("blobs/", now - timedelta(days=1)) == 0
+    assert s3_store.end_unfinished("blobs/", now + timedelta(days=1)) == 1
+    assert s3_store.end_unfinished("blobs/", now + timedelta(days=1)) == 0

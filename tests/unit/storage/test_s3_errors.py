@@ -130,10 +130,13 @@ def test_what_is_not_of_boto3_is_left_alone() -> None:
 
 
 def test_a_failed_upload_in_parts_says_what_failed(stubbed: tuple[S3Store, Stubber], tmp_path: Path) -> None:
-    store, stubber = stubbed
+    store, _ = stubbed
+    stubber = Stubber(store.connection.bulk)
+    stubber.activate()
     path = tmp_path / "large"
     with path.open("wb") as writer:
         writer.truncate(20 << 20)
+    stubber.add_response("list_multipart_uploads", {})
     stubber.add_client_error("create_multipart_upload", "AccessDenied", "no", 403)
     with pytest.raises(Denied, match="s3:PutObject"):
         store.put_file("a", path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -23,7 +24,7 @@ from slipway.registry.garbage.state import (
 )
 from slipway.registry.names import ModelName
 from slipway.registry.sequence import create
-from slipway.storage.port import NotFound, ObjectInfo, ObjectStore
+from slipway.storage.port import Denied, NotFound, ObjectInfo, ObjectStore
 
 BLOBS = "blobs/sha256/"
 MIN_GRACE = timedelta(hours=13)
@@ -31,6 +32,8 @@ MIN_GRACE = timedelta(hours=13)
 about to be referred to."""
 LOCK_FOR = timedelta(hours=6)
 """Age from which a lock belongs to a run that has died."""
+UPLOADS_END = timedelta(days=7)
+"""Age from which an upload in parts counts as given up."""
 Action = Literal["delete", "condemn", "retire", "restore"]
 
 
@@ -90,6 +93,8 @@ class Collector:
             return self._collect(self._clock(), dry_run=True)
         now = self._take_lock()
         try:
+            with suppress(Denied):  # a right that not everybody grants; a bucket's lifecycle rule does it too
+                self._store.end_unfinished(BLOBS, now - UPLOADS_END)
             return self._collect(now, dry_run=False)
         finally:
             self._store.delete(LOCK)

@@ -1,0 +1,1 @@
+"""Registry and metadata store against an MLflow server: ``make bench-registry``."""

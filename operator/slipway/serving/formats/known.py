@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from slipway.serving.datatypes import DTYPES
 from slipway.serving.errors import StartError
-from slipway.serving.signature import Signature, Tensor
+from slipway.serving.signature import ANY, Signature, Tensor, shape_text
 
 
 def recorded(signature: Any) -> Signature:
@@ -25,12 +26,8 @@ def recorded(signature: Any) -> Signature:
 
 def completed(own: Signature, record: Signature) -> Signature:
     """`own`, read from the file, with the record's columns and example. Raises StartError when they contradict."""
-    for tensor in record.inputs:
-        if own.inputs and tensor.name not in own.positions:
-            there = ", ".join(own.positions)
-            raise StartError(
-                f"the version's record speaks of input {tensor.name!r}, the model file has {there}: register it again"
-            )
+    for side, said, there in (("input", record.inputs, own.inputs), ("output", record.outputs, own.outputs)):
+        _agree(side, said, {tensor.name: tensor for tensor in there})
     columns = record.columns or own.columns
     if columns and not _fits(columns, own):
         raise StartError(
@@ -38,6 +35,26 @@ def completed(own: Signature, record: Signature) -> Signature:
             f"inputs {', '.join(f'{t.name} {list(t.shape)}' for t in own.inputs)}: register it again"
         )
     return replace(own, columns=columns, example=record.example or own.example)
+
+
+def _agree(side: str, said: Sequence[Tensor], there: Mapping[str, Tensor]) -> None:
+    """What the record says of tensors, against those of the file; a file that does not say (skops) is believed to agree."""
+    if not there:
+        return
+    for tensor in said:
+        found = there.get(tensor.name)
+        if found is None:
+            raise StartError(
+                f"the version's record speaks of {side} {tensor.name!r}, the model file has {', '.join(there)}: register it again"
+            )
+        fits = len(tensor.shape) == len(found.shape) and all(
+            one == other or ANY in (one, other) for one, other in zip(tensor.shape, found.shape, strict=True)
+        )
+        if tensor.datatype != found.datatype or not fits:
+            raise StartError(
+                f"the version's record says that {side} {tensor.name!r} is {tensor.datatype} {shape_text(tensor.shape)}, in the "
+                f"model file it is {found.datatype} {shape_text(found.shape)}: register it again"
+            )
 
 
 def _fits(columns: tuple[str, ...], own: Signature) -> bool:

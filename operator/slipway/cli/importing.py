@@ -7,13 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
+from slipway.cli.attesting import SigningKeyOption, attest_with
 from slipway.cli.errors import CliError, ExitCode
 from slipway.cli.options import Document, DocumentOption, with_session
 from slipway.cli.output import emit, note, say
 from slipway.cli.session import Session, login
 from slipway.importers.errors import ImportFailed
-from slipway.importers.mlflow import Attest, Imported, MlflowImport, Outcome
+from slipway.importers.mlflow import Imported, MlflowImport, Outcome
 from slipway.importers.mlflow_server import Auth, MlflowServer
+from slipway.provenance.names import IMPORT_TYPE
 from slipway.settings import environment
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
@@ -38,6 +40,7 @@ def mlflow(
     allow_pickle: Annotated[
         bool, typer.Option("--allow-pickle", help="Keep versions that are pickles, as files; nothing here loads them.")
     ] = False,
+    signing_key: SigningKeyOption = None,
     form: DocumentOption = Document.TABLE,
 ) -> None:
     """Import models, versions, metrics, parameters and aliases from an MLflow server.
@@ -55,7 +58,7 @@ def mlflow(
                 login(),
                 allow_pickle=allow_pickle,
                 rename=_renamed(name),
-                attest=_attest(session),
+                attest=attest_with(session.registry.blobs, IMPORT_TYPE, signing_key),
                 tell=_tell if form is Document.TABLE else lambda _outcome: None,
             )
             done = work.all(model or ())
@@ -72,20 +75,6 @@ def _renamed(given: list[str] | None) -> dict[str, str]:
         if not (theirs and equals and ours):
             raise CliError("--name: write --name 'Their Name=our-name'", ExitCode.USAGE)
     return {theirs: ours for theirs, _, ours in pairs}
-
-
-def _attest(session: Session) -> Attest:
-    """Statements about what is imported, where the packages that make them are installed."""
-    try:
-        import cyclonedx  # noqa: F401
-    except ImportError:
-        return lambda draft: draft
-    from slipway.provenance.attest import Attester
-    from slipway.provenance.facts import local_facts
-    from slipway.provenance.names import IMPORT_TYPE
-
-    attester = Attester()
-    return lambda draft: attester.attest(draft, local_facts(draft, IMPORT_TYPE), session.registry.blobs)
 
 
 def _tell(outcome: Outcome) -> None:

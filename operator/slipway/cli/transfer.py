@@ -10,12 +10,14 @@ from typing import Annotated, Any
 import typer
 
 from slipway.cli import complete
+from slipway.cli.attesting import SigningKeyOption, attest_with
 from slipway.cli.errors import CliError, ExitCode
 from slipway.cli.models import RefArgument
 from slipway.cli.options import Output, OutputOption, with_session
 from slipway.cli.output import emit, say, short, size
 from slipway.cli.progress import bytes_moved
 from slipway.cli.session import Session, login
+from slipway.provenance.names import REGISTER_TYPE
 from slipway.registry.names import ModelName, check_alias
 from slipway.registry.records import (
     FileEntry,
@@ -54,6 +56,7 @@ def register(
     tag: TagOption = None,
     alias: AliasOption = None,
     new: NewOption = False,
+    signing_key: SigningKeyOption = None,
     form: OutputOption = Output.TABLE,
 ) -> None:
     """Register a model that was made elsewhere as the next version.
@@ -74,11 +77,12 @@ def register(
     main, kind = _model_file(files)
     facts["signature"] = _signature(main, kind)
     registry = session.registry
+    attest = attest_with(registry.blobs, REGISTER_TYPE, signing_key)
     with bytes_moved("storing", sum(file.stat().st_size for file in files)) as progress:
         folder, blobs = path.is_dir(), registry.blobs
         single = () if folder else (blobs.put_file(path, progress, media_type=_media_type(kind)),)
         entries = blobs.put_tree(path, progress) if folder else single
-    record = registry.register(_draft(model, entries, kind, facts, path, new=new))
+    record = registry.register(attest(_draft(model, entries, kind, facts, path, new=new)))
     for one in aliases:
         registry.move_alias(model, one, record.version, by=login(), reason=f"slipway model register {model}")
     _registered(record, aliases, form)

@@ -11,6 +11,7 @@ from slipway.provenance.attest import Attester
 from slipway.registry.records import VersionRecord
 from slipway.registry.registry import Registry
 from tests.integration.cli.helpers import Cli, register
+from tests.integration.web.sample import onnx_model
 from tests.unit.provenance.support import FACTS, KeyPair, draft, key_pair
 
 
@@ -57,6 +58,16 @@ def test_a_version_that_lacks_what_is_demanded(cli: Cli, registry: Registry, key
     assert "no provenance statement" in cli("model", "verify", "bc:1", "--policy", "provenance").stderr
     done = cli("model", "verify", "bc:1", "--public-key", str(key.public))
     assert done.exit_code == 1
+
+
+def test_what_a_person_registers_and_signs_is_verified(cli: Cli, key: KeyPair, tmp_path: Path) -> None:
+    model = tmp_path / "model.onnx"
+    model.write_bytes(onnx_model())
+    done = cli("model", "register", "bc", str(model), "--metric", "auc=0.9", "--signing-key", str(key.private))
+    assert done.exit_code == 0, done.stderr
+    assert cli("model", "verify", "bc:1", "--public-key", str(key.public)).exit_code == 0
+    wrong = cli("model", "register", "bc", str(model), "--signing-key", str(key.public))
+    assert (wrong.exit_code, "--signing-key" in wrong.stderr) == (2, True)
 
 
 def test_wrong_usage_names_the_option(cli: Cli, registry: Registry, tmp_path: Path) -> None:

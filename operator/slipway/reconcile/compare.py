@@ -97,9 +97,10 @@ def _contains_list(live: Sequence[Any], wanted: Sequence[Any], field: str, quant
     keys = _KEYS.get(field)
     if keys and all(isinstance(item, Mapping) for item in (*live, *wanted)):
         by_key = {_key(item, keys): item for item in live}
-        return all(
-            (found := by_key.get(_key(item, keys))) is not None and _contains(found, item, "", quantities) for item in wanted
-        )
+        if len(by_key) == len(live):  # else entries share a key, which tells none of them from the other
+            return all(
+                (found := by_key.get(_key(item, keys))) is not None and _contains(found, item, "", quantities) for item in wanted
+            )
     if field == "finalizers":
         return set(wanted) <= set(live)
     return len(live) == len(wanted) and all(

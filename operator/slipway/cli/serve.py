@@ -13,6 +13,8 @@ from slipway.serving.errors import StartError
 from slipway.serving.run import main
 from slipway.serving.settings import FROM_ENVIRONMENT, HELP, Options, environment, split_list
 
+_PATHS = ("models", "cache", "api_key_file", "tls_cert", "tls_key")
+
 
 def _option(name: str) -> Any:
     return typer.Option(f"--{name.replace('_', '-')}", help=HELP[name], show_default=False)
@@ -20,9 +22,13 @@ def _option(name: str) -> Any:
 
 def serve(
     model: Annotated[str, _option("model")] = "",
+    models: Annotated[Path | None, _option("models")] = None,
     name: Annotated[str, _option("name")] = "",
     host: Annotated[str, _option("host")] = "127.0.0.1",
     port: Annotated[int, _option("port")] = 8080,
+    grpc_port: Annotated[int, _option("grpc_port")] = 0,
+    workers: Annotated[int, _option("workers")] = 1,
+    processes: Annotated[int, _option("processes")] = 1,
     registry: Annotated[str, _option("registry")] = "",
     namespace: Annotated[str, _option("namespace")] = "default",
     digest: Annotated[str, _option("digest")] = "",
@@ -32,11 +38,21 @@ def serve(
     public_keys: Annotated[str, _option("public_keys")] = "",
     app: Annotated[str, _option("app")] = "",
     entrypoint: Annotated[str, _option("entrypoint")] = "",
+    api_key_file: Annotated[Path | None, _option("api_key_file")] = None,
+    tls_cert: Annotated[Path | None, _option("tls_cert")] = None,
+    tls_key: Annotated[Path | None, _option("tls_key")] = None,
     access_log: Annotated[bool, typer.Option("--access-log", help=HELP["access_log"])] = False,
 ) -> None:
-    """Serve a model from here: a version of the registry, a file, or a folder."""
+    """Serve models from here: a version of the registry, a file, a folder, or several that a file names."""
     given: dict[str, Any] = {
         "model": model,
+        "models": models,
+        "grpc_port": grpc_port,
+        "workers": workers,
+        "processes": processes,
+        "api_key_file": api_key_file,
+        "tls_cert": tls_cert,
+        "tls_key": tls_key,
         "name": name,
         "host": host,
         "port": port,
@@ -52,9 +68,10 @@ def serve(
         "access_log": access_log,
     }
     for option, variable in FROM_ENVIRONMENT.items():
-        if not given.get(option) and environment().get(variable):
+        named = models if option == "model" else model if option == "models" else None  # one of them goes before the other
+        if not given.get(option) and not named and environment().get(variable):
             text = environment()[variable]
-            given[option] = split_list(text) if option == "trusted_types" else Path(text) if option == "cache" else text
+            given[option] = split_list(text) if option == "trusted_types" else Path(text) if option in _PATHS else text
     chosen = defaults() | {option: value for option, value in given.items() if value is not None}
     try:
         options = Options(**chosen)

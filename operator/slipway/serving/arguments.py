@@ -33,9 +33,15 @@ def parse(words: Sequence[str], environment: Mapping[str, str]) -> Options:
     for name, variable in FROM_ENVIRONMENT.items():
         if name not in given and environment.get(variable):
             given[name] = _TYPES.get(name, str)(environment[variable])
-    if "model" not in given:
+    if "models" in given and "model" in given and "--model" not in _flags(words):
+        del given["model"]  # the command line goes before the environment
+    if "model" not in given and "models" not in given:
         raise StartError("--model is missing: give NAME@alias, NAME:7, or the path of a model file", ExitCode.USAGE)
     return Options(**given)
+
+
+def _flags(words: Sequence[str]) -> set[str]:
+    return {word.partition("=")[0] for word in words}
 
 
 def defaults() -> dict[str, Any]:
@@ -49,6 +55,10 @@ def defaults() -> dict[str, Any]:
 
 _TYPES: dict[str, Any] = {
     "port": int,
+    "grpc_port": int,
+    "workers": int,
+    "processes": int,
+    "max_connections": int,
     "max_body": int,
     "max_rows": int,
     "max_batch": int,
@@ -57,6 +67,10 @@ _TYPES: dict[str, Any] = {
     "drain": float,
     "grace": float,
     "cache": Path,
+    "models": Path,
+    "api_key_file": Path,
+    "tls_cert": Path,
+    "tls_key": Path,
     "termination_log": Path,
     "trusted_types": split_list,
 }

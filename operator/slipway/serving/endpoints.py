@@ -1,23 +1,28 @@
-"""What the server answers: health, metadata, and predictions in the three forms of a request."""
+"""What one model's endpoints answer: metadata, and predictions in the forms of a request."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
-from slipway.serving.app import JSON, Get, Post
-from slipway.serving.batching import Batcher
+from slipway.serving.app import JSON, Direct, Get, Route
+from slipway.serving.batching import Answer, Batcher, Item
+from slipway.serving.failures import fail
 from slipway.serving.formats import Model
-from slipway.serving.openapi import document
+from slipway.serving.http.exchange import Exchange
+from slipway.serving.openapi import Shown
 from slipway.serving.pipeline import Pipeline
-from slipway.serving.protocol import records, v1, v2
+from slipway.serving.protocol import binary, records, v1, v2
 from slipway.serving.protocol.body import read_json, read_object
+from slipway.serving.protocol.encodings import decoded
 from slipway.serving.protocol.rows import read_rows, write_rows
 from slipway.serving.signature import Tensor
 from slipway.serving.tensors import Array
+
+BINARY = "application/octet-stream"
 
 
 @dataclass(frozen=True)
@@ -30,74 +35,171 @@ class Identity:
 
 
 class Endpoints:
-    """The endpoints of one model. `pipeline`: application code around it, if there is any."""
+    """The endpoints of one model. `pipeline`: application code around it, if there is any. `max_body`: what a compressed
+    body may unfold to."""
 
     def __init__(
-        self, identity: Identity, model: Model, batcher: Batcher, max_rows: int, pipeline: Pipeline | None = None
+        self,
+        identity: Identity,
+        model: Model,
+        batcher: Batcher,
+        max_rows: int,
+        pipeline: Pipeline | None = None,
+        max_body: int = 16 << 20,
     ) -> None:
+        self.identity = identity
         self._name, self._version = identity.name, identity.version
-        self._model = model
         self._signature = model.signature
         self._batcher = batcher
         self._max_rows = max_rows
+        self._max_body = max_body
         self._pipeline = pipeline
         self._platform = f"{model.format}_{'onnxruntime' if model.format == 'onnx' else 'sklearn'}"
+        self._writer = v2.InferWriter(self._name, self._version)
+        if pipeline is None:
+            batcher.write_stacked = self._write_stacked
 
-    def routes(self) -> dict[str, Get | Post]:
-        """Everything but health and metrics, by path."""
-        metadata = orjson.dumps(v2.model_metadata(self._name, self._version, self._signature, self._platform))
-        ready = orjson.dumps({"name": self._name, "ready": True})
-        described = orjson.dumps(document(self._name, self._version, self._signature))
-        infer = Post("v2_infer", self.infer if self._pipeline is None else self.infer_through_application, self._name)
-        routes: dict[str, Get | Post] = {
-            f"/v1/models/{self._name}": Get("v1_model", lambda: (200, JSON, ready), self._name),
-            "/v1/models": Get("v1_models", lambda: (200, JSON, orjson.dumps({"models": [self._name]}))),
-            f"/v1/models/{self._name}:predict": Post("v1_predict", self.predict_instances, self._name),
-            "/predict": Post("predict", self.predict_records, self._name),
-            "/openapi.json": Get("openapi", lambda: (200, JSON, described)),
+    def metadata(self) -> dict[str, Any]:
+        """The answer to ``GET /v2/models/<model>``."""
+        return v2.model_metadata(self._name, self._version, self._signature, self._platform)
+
+    def shown(self) -> Shown:
+        """What the OpenAPI document and the page are made from."""
+        return Shown(self._name, self._version, self._signature)
+
+    def routes(self) -> dict[str, Route]:
+        """The routes under this model's name, by path."""
+        name = self._name
+        described = orjson.dumps(self.metadata())
+        ready = orjson.dumps({"name": name, "ready": True})
+        infer = Direct("v2_infer", self.infer if self._pipeline is None else self.infer_through_application, name, binary=True)
+        routes: dict[str, Route] = {
+            f"/v1/models/{name}": Get("v1_model", lambda: (200, JSON, ready), name),
+            f"/v1/models/{name}:predict": Direct("v1_predict", self.predict_instances, name),
+            f"/predict/{name}": Direct("predict", self.predict_records, name),
         }
-        for base in (f"/v2/models/{self._name}", f"/v2/models/{self._name}/versions/{self._version}"):
-            routes[base] = Get("v2_model", lambda: (200, JSON, metadata), self._name)
-            routes[f"{base}/ready"] = Get("v2_model_ready", lambda: (200, JSON, ready), self._name)
+        for base in (f"/v2/models/{name}", f"/v2/models/{name}/versions/{self._version}"):
+            routes[base] = Get("v2_model", lambda: (200, JSON, described), name)
+            routes[f"{base}/ready"] = Get("v2_model_ready", lambda: (200, JSON, ready), name)
             routes[f"{base}/infer"] = infer
         return routes
 
-    async def infer(self, body: bytes) -> bytes:
+    def infer(self, exchange: Exchange) -> None:
         """``POST /v2/models/<model>/infer``."""
-        request = v2.read_infer(read_object(body), self._signature, self._max_rows)
-        outputs = await self._batcher.predict(request.arrays, request.rows)
-        return v2.write_infer(self._name, self._version, self._chosen(outputs, request.outputs), request.id)
+        body, tail = self._parts(exchange)
+        request = v2.read_infer(read_object(body), self._signature, self._max_rows, tail)
+        self._submit(exchange, request.arrays, request.rows, request)
 
-    async def infer_through_application(self, body: bytes) -> bytes:
+    def infer_through_application(self, exchange: Exchange) -> Coroutine[Any, Any, None]:
         """The same with application code, which may take other inputs and give other outputs than the model."""
-        assert self._pipeline is not None
+        pipeline = self._pipeline
+        assert pipeline is not None
+        body, tail = self._parts(exchange)
         request = read_object(body)
-        if self._pipeline.transforms_inputs:
-            arrays, request_id = v2.read_free(request, self._max_rows)
+        wants_binary = (request.get("parameters") or {}).get("binary_data_output") is True if tail is not None else False
+        if pipeline.transforms_inputs:
+            arrays, request_id = v2.read_free(request, self._max_rows, tail)
         else:
-            fitting = v2.read_infer(request, self._signature, self._max_rows)
+            fitting = v2.read_infer(request, self._signature, self._max_rows, tail)
             arrays = {tensor.name: array for tensor, array in zip(self._signature.inputs, fitting.arrays, strict=True)}
             request_id = fitting.id
-        outputs = await self._pipeline.arrays(arrays)
-        return v2.write_infer(self._name, self._version, outputs, request_id)
 
-    async def predict_instances(self, body: bytes) -> bytes:
+        async def answer() -> None:
+            outputs = await pipeline.arrays(arrays)
+            self._reply(exchange, outputs, request_id, (True,) * len(outputs) if wants_binary else None)
+
+        return answer()
+
+    async def tensors(self, request: dict[str, Any], tail: binary.Tail) -> list[tuple[Tensor, Array]]:
+        """Outputs for a v2 request that came by another protocol than HTTP. Raises what endpoints raise."""
+        pipeline = self._pipeline
+        if pipeline is not None and pipeline.transforms_inputs:
+            return await pipeline.arrays(v2.read_free(request, self._max_rows, tail)[0])
+        fitting = v2.read_infer(request, self._signature, self._max_rows, tail)
+        if pipeline is not None:
+            names = [tensor.name for tensor in self._signature.inputs]
+            return await pipeline.arrays(dict(zip(names, fitting.arrays, strict=True)))
+        outputs = await self._batcher.predict(fitting.arrays, fitting.rows)
+        return self._chosen(outputs, fitting.outputs)
+
+    def predict_instances(self, exchange: Exchange) -> Coroutine[Any, Any, None] | None:
         """``POST /v1/models/<model>:predict``."""
-        rows = await self._predict_rows(v1.read_instances(read_object(body)), "instances")
-        return orjson.dumps(v1.write_predictions(rows), option=orjson.OPT_SERIALIZE_NUMPY)
+        instances = v1.read_instances(read_object(self._plain(exchange)))
+        return self._rows(exchange, instances, "instances", v1.write_predictions)
 
-    async def predict_records(self, body: bytes) -> bytes:
+    def predict_records(self, exchange: Exchange) -> Coroutine[Any, Any, None] | None:
         """``POST /predict``."""
-        rows = await self._predict_rows(records.read_records(read_json(body)), records.FIELD)
-        answer = records.write_records(self._name, self._version, rows)
-        return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
+        rows = records.read_records(read_json(self._plain(exchange)))
+        return self._rows(exchange, rows, records.FIELD, lambda given: records.write_records(self._name, self._version, given))
 
-    async def _predict_rows(self, rows: list[Any], field: str) -> list[Any]:
-        if self._pipeline is not None:
-            return await self._pipeline.rows(rows, self._max_rows, field)
-        arrays = read_rows(rows, self._signature, self._max_rows, field)
-        outputs = await self._batcher.predict(arrays, len(rows))
-        return write_rows(self._chosen(outputs, None))
+    def _rows(self, exchange: Exchange, rows: list[Any], field: str, write: Any) -> Coroutine[Any, Any, None] | None:
+        pipeline = self._pipeline
+        if pipeline is None:
+            self._submit(exchange, read_rows(rows, self._signature, self._max_rows, field), len(rows), write)
+            return None
+
+        async def answer() -> None:
+            given = await pipeline.rows(rows, self._max_rows, field)
+            exchange.reply(200, orjson.dumps(write(given), option=orjson.OPT_SERIALIZE_NUMPY))
+
+        return answer()
+
+    def _plain(self, exchange: Exchange) -> bytes:
+        encoding = exchange.headers.get("content-encoding")
+        return exchange.body if encoding is None else decoded(exchange.body, encoding, self._max_body)
+
+    def _parts(self, exchange: Exchange) -> tuple[bytes | memoryview, binary.Tail | None]:
+        """A v2 body: its JSON, and the binary tensors behind it."""
+        body, length = self._plain(exchange), exchange.headers.get(binary.HEADER)
+        return (body, None) if length is None else binary.split(body, length)
+
+    def _submit(self, exchange: Exchange, arrays: list[Array], rows: int, how: Any) -> None:
+        item = Item(arrays, rows, self._finish, exchange.id, (exchange, how))
+        exchange.on_gone = item.leave
+        self._batcher.submit(item)
+
+    def _finish(self, item: Item, answer: Answer) -> None:
+        """Answers one request from its own outputs."""
+        exchange, how = item.note
+        try:
+            if isinstance(answer, BaseException):
+                raise answer
+            if type(how) is v2.InferRequest:
+                self._reply(exchange, self._chosen(answer, how.outputs), how.id, how.binary)
+            else:
+                given = how(write_rows(self._chosen(answer, None), item.rows))
+                exchange.reply(200, orjson.dumps(given, option=orjson.OPT_SERIALIZE_NUMPY))
+        except Exception as error:
+            fail(exchange, error)
+
+    def _write_stacked(self, batch: Sequence[Item], outputs: Sequence[Array]) -> None:
+        """Answers the requests of a batch of single rows; those that want plain JSON from texts that are made at once."""
+        plain = [
+            item for item in batch
+            if type(item.note) is tuple and type(how := item.note[1]) is v2.InferRequest and how.outputs is None and how.binary is None
+        ]  # fmt: skip
+        texts: list[bytes] | None = None
+        if len(plain) == len(batch):
+            texts = self._writer.write_single_rows(
+                list(zip(self._signature.outputs, outputs, strict=True)), [item.note[1].id for item in batch]
+            )
+        if texts is not None:
+            for item, text in zip(batch, texts, strict=True):
+                if not item.gone:
+                    item.note[0].reply(200, text)
+            return
+        for at, item in enumerate(batch):
+            if not item.gone:
+                item.finish(item, [output[at : at + 1] for output in outputs])
+
+    def _reply(
+        self, exchange: Exchange, outputs: list[tuple[Tensor, Array]], request_id: str | None, wanted: tuple[bool, ...] | None
+    ) -> None:
+        body, length = self._writer.write(outputs, request_id, wanted)
+        if length is None:
+            exchange.reply(200, body)
+        else:
+            exchange.reply(200, body, BINARY, (("inference-header-content-length", str(length)),))
 
     def _chosen(self, outputs: Sequence[Array], wanted: tuple[int, ...] | None) -> list[tuple[Tensor, Array]]:
         tensors = self._signature.outputs

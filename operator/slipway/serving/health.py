@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 import orjson
 
-from slipway.serving.app import JSON, Get
+from slipway.serving.app import JSON, Get, Route
 from slipway.serving.metrics import Metrics
 
-NAME = "slipway"
+NAME: Final = "slipway"
+EXTENSIONS: Final = ("binary_tensor_data", "model_repository")
+METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class State(Protocol):
@@ -21,9 +23,9 @@ class State(Protocol):
     metrics: Metrics
 
 
-def health_routes(state: State, version: str) -> dict[str, Get]:
+def health_routes(state: State, version: str) -> dict[str, Route]:
     """By path. `version`: that of the server."""
-    metadata = orjson.dumps({"name": NAME, "version": version, "extensions": []})
+    metadata = orjson.dumps({"name": NAME, "version": version, "extensions": EXTENSIONS})
 
     def ready() -> tuple[int, str, bytes]:
         if state.ready:
@@ -32,7 +34,7 @@ def health_routes(state: State, version: str) -> dict[str, Get]:
 
     return {
         "/v2": Get("v2_server", lambda: (200, JSON, metadata)),
-        "/v2/health/live": Get("v2_live", lambda: (200, JSON, b'{"live":true}')),
-        "/v2/health/ready": Get("v2_ready", ready),
-        "/metrics": Get("metrics", lambda: (200, "text/plain; version=0.0.4; charset=utf-8", state.metrics.render())),
+        "/v2/health/live": Get("v2_live", lambda: (200, JSON, b'{"live":true}'), open=True),
+        "/v2/health/ready": Get("v2_ready", ready, open=True),
+        "/metrics": Get("metrics", lambda: (200, METRICS_TYPE, state.metrics.render()), open=True),
     }

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slipway.serving import log
 from slipway.serving.endpoints import Identity
 from slipway.serving.errors import ExitCode, StartError, first_line
-from slipway.serving.formats import Known, Model, format_of, open_model
+from slipway.serving.formats import Known, Model, format_of, open_aside
 from slipway.serving.memory import memory_left
 from slipway.serving.settings import Options
 
@@ -68,7 +68,7 @@ def load(located: Located, options: Options) -> Model:
         raise StartError(
             f"out of memory: {located.path.name} has {_mib(size)}, the container has {_mib(left)} left: raise its memory limit"
         )
-    return open_model(located.path, located.format, Known(located.signature, options.trusted_types))
+    return open_aside(located.path, located.format, Known(located.signature, options.trusted_types), options.processes)
 
 
 def _is_path(model: str) -> bool:
@@ -154,7 +154,8 @@ def _local(options: Options, path: Path) -> Located:
     digest = _file_digest(path)
     if options.digest and options.digest not in (digest, _tree_digest({path.name: path})):
         raise StartError(f"wrong digest: {path.name} has {digest}, {options.digest} was asked for")
-    return Located(path, kind, Identity(options.name or path.stem, LOCAL, digest))
+    identity = Identity(options.name or path.stem, LOCAL, digest)
+    return Located(path, kind, identity, metadata=_metadata(None, identity))
 
 
 def _local_folder(options: Options, folder: Path) -> Located:
@@ -166,7 +167,7 @@ def _local_folder(options: Options, folder: Path) -> Located:
             raise StartError(f"wrong digest: the files of {folder} make {digest}, {options.digest} was asked for")
         located = _in_folder(folder, list(files.values()), None, Identity(options.name or folder.resolve().name, LOCAL, digest))
         signature = _read_document(folder / SIGNATURE_FILE, "Signature")
-        return Located(located.path, located.format, located.identity, signature)
+        return replace(located, signature=signature)
     _check_record(record, options.digest)
     for entry in record.files:
         _check_file(folder, entry)

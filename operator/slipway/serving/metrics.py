@@ -58,8 +58,8 @@ class Metrics:
         self.in_flight: Callable[[], int] = lambda: 0
         self.waiting: Callable[[], int] = lambda: 0
         self.ready = False
-        self.model: tuple[str, str, str, str] | None = None
-        """Name, version, digest, format."""
+        self.models: dict[str, tuple[str, str, str]] = {}
+        """Version, digest and format of what is served, by name."""
         self.more: list[Callable[[], Iterable[Any]]] = []
         """Give further metric families: what monitoring knows of a model."""
 
@@ -113,11 +113,12 @@ class Metrics:
         yield GaugeMetricFamily("slipway_requests_in_flight", "Requests begun and not answered.", self.in_flight())
         yield GaugeMetricFamily("slipway_requests_waiting", "Requests that wait for the model.", self.waiting())
         yield GaugeMetricFamily("slipway_model_ready", "1 when the model answers.", float(self.ready))
-        if self.model is not None:
-            labels = ("model", "version", "digest", "format")
-            info = GaugeMetricFamily("slipway_model_info", "The model that is served.", labels=labels)
-            info.add_metric(self.model, 1)
-            yield info
+        info = GaugeMetricFamily(
+            "slipway_model_info", "The models that are served.", labels=("model", "version", "digest", "format")
+        )
+        for name, known in self.models.items():
+            info.add_metric((name, *known), 1)
+        yield info
         for families in self.more:
             yield from families()
 

@@ -1,10 +1,12 @@
-"""The OpenAPI description of one served model. Pure.
+"""The OpenAPI description of what is served. Pure.
 
 Source of the paths: https://github.com/kserve/open-inference-protocol, rest/open_inference_rest.yaml
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from slipway.serving.datatypes import DTYPES, json_types
@@ -17,6 +19,7 @@ _ERRORS = {
     "400": "The request breaks the protocol or the model's signature; the message names the field.",
     "408": "The body was not all there in time.",
     "413": "The body is too large.",
+    "401": "An API key is needed.",
     "415": "The body is no JSON.",
     "429": "Too many requests wait; come back after Retry-After seconds.",
     "500": "The model or the application failed.",
@@ -25,28 +28,62 @@ _ERRORS = {
 }
 
 
-def document(model: str, version: str, signature: Signature) -> Schema:
-    """OpenAPI 3.1 of the server's routes for this model."""
+@dataclass(frozen=True)
+class Shown:
+    """One model, as the document tells of it."""
+
+    name: str
+    version: str
+    signature: Signature
+
+
+def document(models: Sequence[Shown], *, control: bool = False) -> Schema:
+    """OpenAPI 3.1 of the server's routes. `control`: clients may load and unload."""
     paths: dict[str, Schema] = {
         "/v2": {"get": _get("Server metadata", "ServerMetadata")},
         "/v2/health/live": {"get": _get("Whether the process answers", "Live")},
-        "/v2/health/ready": {"get": _get("Whether the model answers", "Ready", not_ready="Ready")},
+        "/v2/health/ready": {"get": _get("Whether the models answer", "Ready", not_ready="Ready")},
+        "/v2/repository/index": {"post": _post("State of the models", "IndexRequest", "Index", required=False)},
         "/metrics": {"get": {"summary": "Prometheus metrics", "responses": {"200": _text("The metrics")}}},
-        "/predict": {"post": _post("Predict for records by column name", "RecordsRequest", "RecordsResponse")},
         "/v1/models": {"get": _get("Names of the models", "ModelList")},
-        f"/v1/models/{model}": {"get": _get("Whether the model answers", "ModelReady")},
-        f"/v1/models/{model}:predict": {"post": _post("Predict, v1 protocol", "InstancesRequest", "InstancesResponse")},
     }
-    for base in (f"/v2/models/{model}", f"/v2/models/{model}/versions/{version}"):
-        paths[base] = {"get": _get("Model metadata", "ModelMetadata")}
-        paths[f"{base}/ready"] = {"get": _get("Whether the model answers", "ModelReady")}
-        paths[f"{base}/infer"] = {"post": _post("Infer, Open Inference Protocol v2", "InferRequest", "InferResponse")}
+    schemas = _common()
+    for model in models:
+        prefix = f"{model.name}." if len(models) > 1 else ""
+        paths |= _model_paths(model, prefix, alone=len(models) == 1)
+        schemas |= {prefix + name: schema for name, schema in _schemas(model, prefix).items()}
+    if control:
+        for verb in ("load", "unload"):
+            path = f"/v2/repository/models/{{model}}/{verb}"
+            name = {"name": "model", "in": "path", "required": True, "schema": _STRING}
+            paths[path] = {"post": _post(f"{verb.capitalize()} a configured model", "Empty", "Empty", required=False)}
+            paths[path]["post"]["parameters"] = [name]
+    names = ", ".join(model.name for model in models) or "no model"
     return {
         "openapi": "3.1.0",
-        "info": {"title": f"{model} on Slipway", "version": version},
+        "info": {"title": f"{names} on Slipway", "version": models[0].version if len(models) == 1 else "many"},
         "paths": paths,
-        "components": {"schemas": _schemas(model, version, signature)},
+        "components": {"schemas": schemas},
     }
+
+
+def _model_paths(model: Shown, prefix: str, *, alone: bool) -> dict[str, Schema]:
+    name = model.name
+    records = _post("Predict for records by column name", f"{prefix}RecordsRequest", f"{prefix}RecordsResponse")
+    instances = _post("Predict, v1 protocol", f"{prefix}InstancesRequest", f"{prefix}InstancesResponse")
+    paths: dict[str, Schema] = {
+        f"/predict/{name}": {"post": records},
+        f"/v1/models/{name}": {"get": _get("Whether the model answers", f"{prefix}ModelReady")},
+        f"/v1/models/{name}:predict": {"post": instances},
+    }
+    if alone:
+        paths["/predict"] = {"post": records}
+    for base in (f"/v2/models/{name}", f"/v2/models/{name}/versions/{model.version}"):
+        paths[base] = {"get": _get("Model metadata", f"{prefix}ModelMetadata")}
+        paths[f"{base}/ready"] = {"get": _get("Whether the model answers", f"{prefix}ModelReady")}
+        infer = _post("Infer, Open Inference Protocol v2", f"{prefix}InferRequest", f"{prefix}InferResponse")
+        paths[f"{base}/infer"] = {"post": infer}
+    return paths
 
 
 def _get(summary: str, schema: str, not_ready: str = "Error") -> Schema:
@@ -56,40 +93,49 @@ def _get(summary: str, schema: str, not_ready: str = "Error") -> Schema:
     }
 
 
-def _post(summary: str, request: str, response: str) -> Schema:
+def _post(summary: str, request: str, response: str, *, required: bool = True) -> Schema:
     errors = {status: _json(text, "Error") for status, text in _ERRORS.items()}
     return {
         "summary": summary,
-        "requestBody": {"required": True, "content": {"application/json": {"schema": _ref(request)}}},
+        "requestBody": {"required": required, "content": {"application/json": {"schema": _ref(request)}}},
         "responses": {"200": _json("The predictions", response), **errors},
     }
 
 
-def _schemas(model: str, version: str, signature: Signature) -> Schema:
-    identity = {"model_name": {"const": model}, "model_version": {"const": version}}
+def _common() -> Schema:
     return {
         "Error": _object({"error": _STRING}),
+        "Empty": {"type": "object"},
         "Live": _object({"live": {"type": "boolean"}}),
         "Ready": _object({"ready": {"type": "boolean"}, "reason": _STRING}, optional=("reason",)),
         "ServerMetadata": _object({"name": _STRING, "version": _STRING, "extensions": _list(_STRING)}),
         "ModelList": _object({"models": _list(_STRING)}),
-        "ModelReady": _object({"name": {"const": model}, "ready": {"type": "boolean"}}),
+        "IndexRequest": _object({"ready": {"type": "boolean"}}, optional=("ready",)),
+        "Index": _list(_object(dict.fromkeys(("name", "version", "state", "reason"), _STRING))),
         "TensorMetadata": _object({"name": _STRING, "datatype": {"enum": list(DTYPES)}, "shape": _list({"type": "integer"})}),
+    }
+
+
+def _schemas(model: Shown, prefix: str) -> Schema:
+    identity = {"model_name": {"const": model.name}, "model_version": {"const": model.version}}
+    row = _ref(f"{prefix}Row")
+    return {
+        "ModelReady": _object({"name": {"const": model.name}, "ready": {"type": "boolean"}}),
         "ModelMetadata": _object(
             {
-                "name": {"const": model},
+                "name": {"const": model.name},
                 "versions": _list(_STRING),
                 "platform": _STRING,
                 "inputs": _list(_ref("TensorMetadata")),
                 "outputs": _list(_ref("TensorMetadata")),
             }
         ),
-        "InferRequest": _infer_request(signature),
+        "InferRequest": _infer_request(model.signature),
         "InferResponse": _object({**identity, "id": _STRING, "outputs": _list({"type": "object"})}, optional=("id",)),
-        "Row": _row(signature),
-        "RecordsRequest": _object({"records": _list(_ref("Row"), 1)}),
+        "Row": _row(model.signature),
+        "RecordsRequest": _object({"records": _list(row, 1)}),
         "RecordsResponse": _object({**identity, "predictions": {"type": "array"}}),
-        "InstancesRequest": _object({"instances": _list(_ref("Row"), 1)}),
+        "InstancesRequest": _object({"instances": _list(row, 1)}),
         "InstancesResponse": _object({"predictions": {"type": "array"}}),
     }
 

@@ -38,7 +38,8 @@ class Pipeline:
         if self._service.takes == RECORDS:
             given: Any = self._as_records(inputs)
         else:
-            given = dict(inputs)
+            # what was decoded without a copy cannot be written to, which application code need not know
+            given = {name: array if array.flags.writeable else array.copy() for name, array in inputs.items()}
         return self._as_tensors(await self._run(given))
 
     async def rows(self, rows: list[Any], max_rows: int, field: str) -> list[Any]:

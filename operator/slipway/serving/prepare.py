@@ -1,15 +1,17 @@
-"""All that stands between start and readiness: find, verify, load, run once, and put application code around it."""
+"""All that stands between start and readiness of one model: find, verify, load, run once, and put application code around
+it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from slipway.serving import log
-from slipway.serving.app import Get, Post
+from slipway.serving.app import Route
 from slipway.serving.batching import Batcher
 from slipway.serving.endpoints import Endpoints
+from slipway.serving.formats import Model
 from slipway.serving.load import Located, load, locate
 from slipway.serving.metrics import Metrics
 from slipway.serving.monitoring.expose import families, monitoring_routes
@@ -24,8 +26,24 @@ from slipway.serving.warmup import warm_up
 class Prepared:
     """A model that has answered. `description`: what the log says of it."""
 
-    routes: Mapping[str, Get | Post]
+    located: Located
+    model: Model
+    batcher: Batcher
+    endpoints: Endpoints
+    service: Service | None
+    routes: Mapping[str, Route]
+    families: Callable[[], Iterable[Any]]
+    """Metrics of its monitoring."""
     description: Mapping[str, Any]
+
+    def close(self) -> None:
+        """Lets its threads and processes go."""
+        self.batcher.close()
+        if self.service is not None:
+            self.service.close()
+        end: Callable[[], None] | None = getattr(self.model, "close", None)
+        if end is not None:
+            end()
 
 
 def prepare(options: Options, metrics: Metrics) -> Prepared:
@@ -36,17 +54,21 @@ def prepare(options: Options, metrics: Metrics) -> Prepared:
     identity = located.identity
     monitor = Monitor(model.signature, located.reference())
     batcher = Batcher(
-        model, metrics, max_batch=options.max_batch, max_queue=options.max_queue, stack=warm.stackable, seconds=warm.seconds,
+        model,
+        metrics,
+        max_batch=options.max_batch,
+        max_queue=options.max_queue,
+        stack=warm.stackable,
+        seconds=warm.seconds,
+        parallel=getattr(model, "processes", 1),
+        inline=getattr(model, "inline", True),
         observer=monitor,
-    )  # fmt: skip
-    metrics.more.append(lambda: families(monitor, identity.name, identity.version))
+    )
     if not warm.stackable:
-        log.line("requests are not stacked", level="warning", reason=warm.why)
+        log.line("requests are not stacked", level="warning", model=located.identity.name, reason=warm.why)
     service = _service(located, model, options)
     pipeline = Pipeline(service, model.signature, batcher, options.max_rows) if service is not None else None
-    metrics.model = (identity.name, identity.version, identity.digest, located.format)
-    metrics.waiting = lambda: batcher.waiting
-    endpoints = Endpoints(identity, model, batcher, options.max_rows, pipeline)
+    endpoints = Endpoints(identity, model, batcher, options.max_rows, pipeline, options.max_body)
     description = {
         "model": identity.name,
         "version": identity.version,
@@ -54,10 +76,19 @@ def prepare(options: Options, metrics: Metrics) -> Prepared:
         "format": located.format,
         "application": options.entrypoint or None,
     }
-    return Prepared({**endpoints.routes(), **monitoring_routes(monitor, identity.name, identity.version)}, description)
+    return Prepared(
+        located,
+        model,
+        batcher,
+        endpoints,
+        service,
+        {**endpoints.routes(), **monitoring_routes(monitor, identity.name, identity.version)},
+        lambda: families(monitor, identity.name, identity.version),
+        description,
+    )
 
 
-def _service(located: Located, model: Any, options: Options) -> Service | None:
+def _service(located: Located, model: Model, options: Options) -> Service | None:
     if not options.entrypoint:
         return None
     context = Context(Handle(model), dict(located.metadata))

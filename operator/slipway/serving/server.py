@@ -1,52 +1,56 @@
-"""The life of one server: live at once, ready when the model has answered, gone without losing a request."""
+"""The life of one server: live at once, ready when its models have answered, gone without losing a request."""
 
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import signal
-import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from slipway.serving import log
+from slipway.serving.access import CHECK_SECONDS, ApiKeys, Certificate
 from slipway.serving.app import App
 from slipway.serving.errors import ExitCode, StartError
 from slipway.serving.health import health_routes
+from slipway.serving.http.limits import Limits
+from slipway.serving.http.listener import Listener, bound_socket
+from slipway.serving.memory import memory_left
 from slipway.serving.metrics import Metrics
+from slipway.serving.models import Models
 from slipway.serving.settings import Options
 
 if TYPE_CHECKING:
-    from slipway.serving.prepare import Prepared
+    from slipway.serving.grpc.server import GrpcServer
 
 T = TypeVar("T")
 
-MAX_HEAD: Final = 64 << 10
-"""Bytes that a request's head may have."""
-IDLE_MILLISECONDS: Final = 120_000
-"""How long a kept connection may be silent, and a head may take to arrive: longer than clients keep theirs."""
-BACKLOG: Final = 1024
-MAX_CONNECTIONS: Final = 8192
-
 
 class Server:
-    """One process, one event loop, one model."""
+    """One process, one event loop, one or several models."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
         self.ready = False
         self.why = "the model is loading"
         self.metrics = Metrics()
-        self._app = App(self.metrics, max_body=options.max_body, timeout=options.timeout, access_log=options.access_log)
+        self._keys = ApiKeys(options.api_key_file) if options.api_key_file is not None else None
+        self._certificate: Certificate | None = None
+        if options.tls_cert is not None and options.tls_key is not None:
+            self._certificate = Certificate(options.tls_cert, options.tls_key)
+        authorised = self._keys.allows if self._keys is not None else None
+        self._app = App(self.metrics, authorised=authorised, access_log=options.access_log)
+        self._listener = Listener(self._app, _limits(options))
+        self.metrics.in_flight = lambda: self._listener.site.in_flight
+        self._grpc: GrpcServer | None = None
         self._born = monotonic()
 
     async def run(self) -> int:
-        """Until a signal; gives the exit code. Raises StartError and MemoryError when the model cannot be served."""
+        """Until a signal; gives the exit code. Raises StartError and MemoryError when a model cannot be served."""
         loop = asyncio.get_running_loop()
         stop, hurry = loop.create_future(), asyncio.Event()
 
@@ -58,92 +62,112 @@ class Server:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, on_signal, number)
-        granian, listening = self._listen()
-        sweeping = loop.create_task(self._app.sweep())
+        await self._listen()
+        refreshing = loop.create_task(self._refresh())
         try:
-            if not await self._load(stop, listening):
-                await asyncio.wait((stop, listening), return_when=asyncio.FIRST_COMPLETED)
-            if not stop.done():
-                raise _ended(listening)
-            return await self._leave(stop.result(), hurry, granian, listening)
+            loading = loop.create_task(self._load())
+            await asyncio.wait((loading, stop), return_when=asyncio.FIRST_COMPLETED)
+            if loading.done():
+                loading.result()
+                await stop
+            else:
+                loading.cancel()
+            return await self._leave(stop.result(), hurry)
         finally:
-            sweeping.cancel()
+            refreshing.cancel()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
 
-    def _listen(self) -> tuple[Any, asyncio.Task[None]]:
+    async def _listen(self) -> None:
         """Starts to answer: health and metrics at first. Raises StartError when the address cannot be had."""
-        from granian.constants import HTTPModes, Interfaces
-        from granian.http import HTTP1Settings
-        from granian.server.embed import Server as Granian
-
+        options = self.options
         self._app.routes = health_routes(self, _own_version())
-        address, port = free_address(self.options.host, self.options.port)
-        granian = Granian(
-            self._app,
-            address=address,
-            port=port,
-            interface=Interfaces.RSGI,
-            http=HTTPModes.http1,
-            http1_settings=HTTP1Settings(header_read_timeout=IDLE_MILLISECONDS, max_buffer_size=MAX_HEAD),
-            websockets=False,
-            backlog=BACKLOG,
-            backpressure=MAX_CONNECTIONS,
-            log_enabled=False,
-        )
-        host = f"[{self.options.host}]" if ":" in self.options.host else self.options.host
-        listening = asyncio.get_running_loop().create_task(granian.serve())
-        log.line("listening", url=f"http://{host}:{port}", pid=os.getpid())
-        return granian, listening
+        try:
+            listening = bound_socket(options.host, options.port, shared=options.workers > 1)
+        except (OSError, UnicodeError) as error:
+            why = getattr(error, "strerror", None) or str(error)
+            raise StartError(
+                f"cannot listen on {options.host} port {options.port}: {why}: choose with --host and --port", ExitCode.USAGE
+            ) from error
+        port = listening.getsockname()[1]
+        await self._listener.open(listening, self._certificate.context if self._certificate is not None else None)
+        host = f"[{options.host}]" if ":" in options.host else options.host
+        scheme = "https" if self._certificate is not None else "http"
+        log.line("listening", url=f"{scheme}://{host}:{port}", pid=os.getpid())
 
-    async def _load(self, stop: asyncio.Future[Any], listening: asyncio.Task[None]) -> bool:
-        """Makes the model ready; True when there was a signal, or the end of the HTTP server, first."""
-        preparing = in_thread(self._prepare)
-        await asyncio.wait((preparing, stop, listening), return_when=asyncio.FIRST_COMPLETED)
-        if not preparing.done():
-            return True
-        prepared = preparing.result()
-        self._app.routes = {**self._app.routes, **prepared.routes}
+    async def _load(self) -> None:
+        """Makes the models ready. Raises StartError, MemoryError."""
+        entries, at_start, control = await in_thread(self._configured)
+        models = Models(self._app, self.metrics, entries, in_thread, control=control)
+        for name in at_start:
+            prepared = await models.load(name)
+            log.line("loaded", **prepared.description, seconds=round(monotonic() - self._born, 3))
+        models.refresh()
+        if self.options.grpc_port:
+            from slipway.serving.grpc.server import GrpcServer
+
+            self._grpc = await GrpcServer.start(self, models, _own_version())
         self._app.loading = False
-        # what was made so far stays: collections need not look at it again
-        gc.collect()
-        gc.freeze()
         self.ready = self.metrics.ready = True
-        log.line("ready", **prepared.description, seconds=round(monotonic() - self._born, 3))
+        log.line("ready", models=len(at_start), seconds=round(monotonic() - self._born, 3))
         # so that the first scrape need not import the library
         threading.Thread(target=self.metrics.render, name="metrics", daemon=True).start()
-        return False
 
-    def _prepare(self) -> Prepared:
-        from slipway.serving.prepare import prepare  # numpy and the rest are imported when health is answered already
+    def _configured(self) -> tuple[Mapping[str, Options], tuple[str, ...], bool]:
+        """Options by model, those to load now, and whether clients may load and unload."""
+        options = self.options
+        if options.models is None:
+            name = options.name or options.model
+            return {name: options}, (name,), False
+        from slipway.serving.configuration import read_models
 
-        return prepare(self.options, self.metrics)
+        configured = read_models(options.models, options)
+        return configured.options, configured.at_start, True
 
-    async def _leave(self, number: signal.Signals, hurry: asyncio.Event, granian: Any, listening: asyncio.Task[None]) -> int:
+    async def _refresh(self) -> None:
+        """Looks whether keys and certificate have changed; runs for ever."""
+        while self._keys is not None or self._certificate is not None:
+            await asyncio.sleep(CHECK_SECONDS)
+            for files in (self._keys, self._certificate):
+                if files is not None:
+                    files.refresh()
+
+    def authorised(self, key: str) -> bool:
+        """Whether `key` may ask, for protocols other than HTTP/1.1."""
+        return self._keys is None or self._keys.allows_key(key)
+
+    async def _leave(self, number: signal.Signals, hurry: asyncio.Event) -> int:
         """Not ready at once; answers on until proxies know; then only finishes what has begun. A second signal ends the
         waiting for proxies."""
         options = self.options
         self.ready = self.metrics.ready = False
         self.why = "the server is stopping"
-        self._app.drain()
+        self._listener.drain()
         drain = options.drain if number == signal.SIGTERM else 0.0
-        log.line("stopping", signal=number.name, in_flight=self._app.in_flight, drain_seconds=drain)
+        log.line("stopping", signal=number.name, in_flight=self._listener.site.in_flight, drain_seconds=drain)
         with suppress(TimeoutError):
             await asyncio.wait_for(hurry.wait(), drain)
-        granian.stop()
-        done, _ = await asyncio.wait((listening,), timeout=options.grace)
-        lost = self._app.in_flight
-        if not done and lost:
+        closing = [self._listener.close(options.grace)]
+        if self._grpc is not None:
+            closing.append(self._grpc.close(options.grace))
+        lost = sum(await asyncio.gather(*closing))
+        if lost:
             log.line("stopped", level="error", lost=lost, reason=f"not answered within {options.grace:g} s")
             return int(ExitCode.FAILED)
         log.line("stopped", lost=0)
         return int(ExitCode.DONE)
 
 
-def _ended(listening: asyncio.Task[None]) -> StartError:
-    """Why the HTTP server ended by itself."""
-    error = listening.exception() if listening.done() and not listening.cancelled() else None
-    return StartError(f"the HTTP server ended: {error or 'without a reason'}")
+def _limits(options: Options) -> Limits:
+    left = memory_left()
+    buffered = Limits.max_buffered if left is None else min(Limits.max_buffered, max(options.max_body, left // 4))
+    return Limits(
+        max_body=options.max_body,
+        max_buffered=buffered,
+        max_connections=options.max_connections,
+        timeout=options.timeout,
+        head_timeout=min(Limits.head_timeout, options.timeout),
+    )
 
 
 def in_thread(work: Callable[[], T]) -> asyncio.Future[T]:
@@ -165,23 +189,6 @@ def in_thread(work: Callable[[], T]) -> asyncio.Future[T]:
 
     threading.Thread(target=run, name="load", daemon=True).start()
     return answer
-
-
-def free_address(host: str, port: int) -> tuple[str, int]:
-    """The IP address of `host`, and `port`, or a free one for 0. The HTTP server would share a port with whoever listens
-    there already, so that is looked for here. Raises StartError."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except (OSError, UnicodeError) as error:
-        raise StartError(f"--host {host!r}: {getattr(error, 'strerror', None) or error}", ExitCode.USAGE) from error
-    try:
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-            return str(address[0]), int(probe.getsockname()[1])
-    except OSError as error:
-        why = error.strerror or str(error)
-        raise StartError(f"cannot listen on {host} port {port}: {why}: choose with --host and --port") from error
 
 
 def _own_version() -> str:

@@ -8,7 +8,8 @@
         def predict(self, inputs): ...        # instead of the model's own answer
         def postprocess(self, outputs): ...   # what the model gave -> the answer
 
-Each may be ``async``; those that are not run on a thread of their own, one at a time. With ``takes = "records"`` inputs and
+Each may be ``async``. None of it runs on the server's own event loop: coroutines have a loop on a thread of their own, the
+others run on `threads` threads (a class attribute; 1, the default, means one call at a time). With ``takes = "records"`` inputs and
 outputs are lists of objects by column name, one per row; with ``"arrays"`` they are objects of numpy arrays by tensor name.
 """
 
@@ -18,7 +19,8 @@ import asyncio
 import importlib
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,7 +78,11 @@ class Service:
         }
         if not self._steps:
             raise StartError(f"{name} has none of preprocess, predict, postprocess")
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="application")
+        threads = getattr(application, "threads", 1)
+        if type(threads) is not int or not 1 <= threads <= 256:
+            raise StartError(f"{name}.threads is {threads!r}: write a number from 1 to 256")
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="application")
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def has(self, step: str) -> bool:
         """Whether the class has the method `step`."""
@@ -87,19 +93,38 @@ class Service:
         method = self._steps[step]
         try:
             if inspect.iscoroutinefunction(method):
-                return await method(value)
-            answer = await asyncio.get_running_loop().run_in_executor(self._thread, method, value)
-            return await answer if inspect.isawaitable(answer) else answer
+                return await self._aside(method(value))
+            answer = await asyncio.get_running_loop().run_in_executor(self._threads, method, value)
+            return await self._aside(_awaited(answer)) if inspect.isawaitable(answer) else answer
         except (HTTPError, asyncio.CancelledError):
             raise
-        except Exception as error:
-            raise ApplicationFailed(f"{self.name}.{step} raised {type(error).__name__}") from error
         except BaseException as error:  # SystemExit in application code must not end the server
             raise ApplicationFailed(f"{self.name}.{step} raised {type(error).__name__}") from error
 
+    async def _aside(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """A coroutine of the application, on its own loop: should it block, health and metrics do not."""
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            threading.Thread(target=self._loop.run_forever, name="application-loop", daemon=True).start()
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_caught(work), self._loop))
+
     def close(self) -> None:
-        """Lets the thread go."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        """Lets the threads go."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+
+
+async def _awaited(value: Awaitable[Any]) -> Any:
+    return await value
+
+
+async def _caught(work: Coroutine[Any, Any, Any]) -> Any:
+    """`work`, whose SystemExit would end the loop it runs on."""
+    try:
+        return await work
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise RuntimeError(f"raised {type(error).__name__}") from error
 
 
 class ApplicationFailed(Exception):

@@ -16,9 +16,9 @@ TERMINATION_LOG = Path("/dev/termination-log")
 
 @dataclass(frozen=True)
 class Options:
-    """How to serve one model. Times in seconds, sizes in bytes. Raises StartError (usage) for values out of range."""
+    """How to serve. Times in seconds, sizes in bytes. Raises StartError (usage) for values out of range."""
 
-    model: str
+    model: str = ""
     """``NAME``, ``NAME@alias``, ``NAME:7`` in the registry, or the path of a .onnx file, a .skops file or a folder."""
     name: str = ""
     """The name in URLs. Default: the registry name's last part, or the file's name without its suffix."""
@@ -42,10 +42,24 @@ class Options:
     """Folder with application code."""
     entrypoint: str = ""
     """``module:Class`` of the application code."""
+    models: Path | None = None
+    """A file with several models, instead of `model` (`slipway.serving.configuration`)."""
+    grpc_port: int = 0
+    """0: no gRPC."""
+    workers: int = 1
+    """Processes that share the port."""
+    processes: int = 1
+    """Processes for the runs of a model that is no ONNX."""
+    api_key_file: Path | None = None
+    """One key per line; read again when it changes."""
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    """PEM files; read again when they change."""
     access_log: bool = False
     termination_log: Path = TERMINATION_LOG
     """Where the reason of a failed start is left, if that can be written."""
     max_body: int = 16 << 20
+    max_connections: int = 16_384
     max_rows: int = 10_000
     """Rows in one request."""
     max_batch: int = 256
@@ -60,13 +74,21 @@ class Options:
     """How long requests that have begun may take after that."""
 
     def __post_init__(self) -> None:
-        if not self.model.strip():
+        if not self.model.strip() and self.models is None:
             raise _usage("--model: give NAME@alias, NAME:7, or the path of a model file")
-        if not 0 <= self.port <= 65535:
-            raise _usage(f"--port {self.port}: a port is a number from 0 to 65535")
-        for option in ("max_body", "max_rows", "max_batch", "max_queue", "timeout"):
+        if self.model.strip() and self.models is not None:
+            raise _usage("--model and --models: give one of them")
+        for option in ("port", "grpc_port"):
+            if not 0 <= getattr(self, option) <= 65535:
+                raise _usage(f"--{_dashed(option)} {getattr(self, option)}: a port is a number from 0 to 65535")
+        for option in ("max_body", "max_rows", "max_batch", "max_queue", "max_connections", "timeout"):
             if not getattr(self, option) > 0:
-                raise _usage(f"--{option.replace('_', '-')} {getattr(self, option)}: must be above 0")
+                raise _usage(f"--{_dashed(option)} {getattr(self, option)}: must be above 0")
+        for option in ("workers", "processes"):
+            if not 1 <= getattr(self, option) <= 256:
+                raise _usage(f"--{_dashed(option)} {getattr(self, option)}: must be from 1 to 256")
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise _usage("--tls-cert and --tls-key: give both")
         for option in ("drain", "grace"):
             if not 0 <= getattr(self, option) <= 3600:
                 raise _usage(f"--{option} {getattr(self, option)}: must be from 0 to 3600 seconds")
@@ -76,6 +98,10 @@ class Options:
             raise _usage("--app needs --entrypoint, for example --entrypoint app:Service")
 
 
+def _dashed(option: str) -> str:
+    return option.replace("_", "-")
+
+
 def environment() -> Mapping[str, str]:
     """The process environment: defaults of options that are not given (`FROM_ENVIRONMENT`)."""
     return os.environ
@@ -83,6 +109,10 @@ def environment() -> Mapping[str, str]:
 
 FROM_ENVIRONMENT = {
     "model": "SLIPWAY_MODEL",
+    "models": "SLIPWAY_MODELS",
+    "api_key_file": "SLIPWAY_API_KEY_FILE",
+    "tls_cert": "SLIPWAY_TLS_CERT",
+    "tls_key": "SLIPWAY_TLS_KEY",
     "registry": "SLIPWAY_REGISTRY",
     "cache": "SLIPWAY_CACHE",
     "trusted_types": "SLIPWAY_TRUSTED_TYPES",
@@ -107,9 +137,17 @@ HELP = {
     "public_keys": "Public keys whose signatures count, as PEM text. Default: SLIPWAY_PUBLIC_KEYS.",
     "app": "Folder with application code.",
     "entrypoint": "module:Class of the application code.",
+    "models": "File that names several models, to be served at once.",
+    "grpc_port": "Port for gRPC; 0: none.",
+    "workers": "Processes that share the port.",
+    "processes": "Processes for a model that is no ONNX.",
+    "api_key_file": "File with the API keys that clients may use, one a line.",
+    "tls_cert": "PEM file with the certificate chain: answer HTTPS.",
+    "tls_key": "PEM file with its private key.",
     "access_log": "Log every request.",
     "termination_log": "File for the reason of a failed start.",
     "max_body": "Bytes of a request's body.",
+    "max_connections": "Connections that may be open.",
     "max_rows": "Rows in one request.",
     "max_batch": "Rows that requests are stacked up to.",
     "max_queue": "Requests that may wait for the model; more are answered 429.",

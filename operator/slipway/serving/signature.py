@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,15 @@ class Signature:
     outputs: tuple[Tensor, ...]
     columns: tuple[str, ...] = ()
     example: dict[str, Any] | None = field(default=None, hash=False)
+
+    @cached_property
+    def quick(self) -> tuple[str, str, list[int], int] | None:
+        """Name, datatype, lengths after the rows, and values in a row of the only input, when that has rows of a fixed
+        number of floats: most models."""
+        tensor = self.inputs[0] if len(self.inputs) == 1 else None
+        if tensor is None or tensor.datatype not in ("FP32", "FP64") or not tensor.by_rows or ANY in tensor.shape[1:]:
+            return None
+        return tensor.name, tensor.datatype, list(tensor.shape[1:]), prod(tensor.shape[1:])
 
     @cached_property
     def positions(self) -> dict[str, int]:

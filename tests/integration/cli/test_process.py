@@ -75,7 +75,7 @@ def test_a_terminal_that_lacks_a_character_breaks_nothing(registry: Registry) ->
 
 def test_the_commands_of_a_laptop_need_no_package_of_the_operator(registry: Registry) -> None:
     register(registry)
-    packages = ["lightkube", "kopf", "aiohttp", "numpy", "onnxruntime", "granian"]
+    packages = ["lightkube", "kopf", "aiohttp", "numpy", "onnxruntime", "grpc", "uvloop", "httptools"]
     blocked = f"import sys; sys.modules.update(dict.fromkeys({packages}));"
     command = [sys.executable, "-c", blocked + PROGRAM.format(name="slipway")]
     env = environment(registry)

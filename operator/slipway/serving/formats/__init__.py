@@ -62,3 +62,12 @@ def open_model(path: Path, format_name: str, known: Known) -> Model:
 
         return SkopsModel.load(path, known)
     raise StartError(f"{path.name}: format {format_name!r} cannot be served")
+
+
+def open_aside(path: Path, format_name: str, known: Known, processes: int) -> Model:
+    """As `open_model`; what holds Python's lock while it runs gets `processes` of its own."""
+    if format_name != SKOPS:
+        return open_model(path, format_name, known)
+    from slipway.serving.formats.process import ProcessModel
+
+    return ProcessModel(path, format_name, known, processes)

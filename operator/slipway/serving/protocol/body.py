@@ -14,7 +14,7 @@ from slipway.serving.errors import BadInput
 _NOT_FINITE = re.compile(rb"[\[,:\s]-?(?:NaN|Infinity|nan|inf)\b")
 
 
-def read_object(body: bytes) -> dict[str, Any]:
+def read_object(body: bytes | memoryview) -> dict[str, Any]:
     """The JSON object in `body`. Raises BadInput."""
     value = read_json(body)
     if type(value) is not dict:
@@ -22,12 +22,12 @@ def read_object(body: bytes) -> dict[str, Any]:
     return value
 
 
-def read_json(body: bytes) -> Any:
+def read_json(body: bytes | memoryview) -> Any:
     """The JSON value in `body`. Raises BadInput."""
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise BadInput(f"body: {_explain(body, error)}") from error
+        raise BadInput(f"body: {_explain(bytes(body), error)}") from error
 
 
 def kind_of(value: Any) -> str:

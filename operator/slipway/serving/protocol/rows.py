@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
-from slipway.serving.errors import BadInput
+from slipway.serving.errors import BadInput, ModelFailed
 from slipway.serving.protocol.body import kind_of, listed, suggest
 from slipway.serving.signature import ANY, Signature, Tensor
 from slipway.serving.tensors import Array, BadElement, decode
@@ -46,8 +46,12 @@ def check_rows(rows: list[Any], max_rows: int, field: str) -> None:
         raise BadInput(f"{field}: {len(rows)} rows, at most {max_rows} in one request")
 
 
-def write_rows(outputs: Sequence[tuple[Tensor, Array]]) -> list[dict[str, Any]]:
-    """One object by output name for each row. Outputs of shape ``[n]`` and ``[n, 1]`` give plain values."""
+def write_rows(outputs: Sequence[tuple[Tensor, Array]], count: int | None = None) -> list[dict[str, Any]]:
+    """One object by output name for each row. Outputs of shape ``[n]`` and ``[n, 1]`` give plain values. Raises
+    ModelFailed when there are not `count` rows, if that is given, in each."""
+    for tensor, array in outputs:
+        if count is not None and len(array) != count:
+            raise ModelFailed(f"output {tensor.name!r} has {len(array)} rows for the {count} that were given")
     names = [tensor.name for tensor, _ in outputs]
     columns = [_plain(array) for _, array in outputs]
     return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]

@@ -9,13 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import orjson
 
 from slipway.serving.datatypes import DTYPES, accepts
 from slipway.serving.errors import BadInput
+from slipway.serving.protocol.binary import Tail, from_bytes, to_bytes
 from slipway.serving.protocol.body import kind_of, listed, suggest
 from slipway.serving.signature import ANY, Signature, Tensor, shape_text
-from slipway.serving.tensors import Array, decode, encode
+from slipway.serving.tensors import Array, decode, decode_floats, encode
 
 MAX_DIMENSIONS = 16
 
@@ -30,11 +32,19 @@ class InferRequest:
     rows: int
     id: str | None = None
     outputs: tuple[int, ...] | None = None
+    binary: tuple[bool, ...] | None = None
+    """Whether each of `outputs` (of all, when that is None) goes out in binary; None: all as JSON."""
 
 
-def read_infer(body: dict[str, Any], signature: Signature, max_rows: int) -> InferRequest:
-    """The request in `body`, held against the model's signature. Raises BadInput, which names the field."""
+def read_infer(body: dict[str, Any], signature: Signature, max_rows: int, tail: Tail | None = None) -> InferRequest:
+    """The request in `body`, held against the model's signature. `tail`: what follows the JSON of a request with binary
+    tensors. Raises BadInput, which names the field."""
     sent = _inputs(body)
+    quick = _quick(sent, signature, max_rows) if tail is None else None
+    if quick is not None:
+        if "outputs" not in body and "parameters" not in body:
+            return InferRequest([quick], len(quick), _id(body))
+        return _request([quick], body, signature)
     positions = signature.positions
     arrays: list[Array | None] = [None] * len(positions)
     for at, item in enumerate(sent):
@@ -46,15 +56,40 @@ def read_infer(body: dict[str, Any], signature: Signature, max_rows: int) -> Inf
             raise BadInput(f"{field}.name: no input {name[:100]!r}: {there}{suggest(name, positions)}")
         if arrays[place] is not None:
             raise BadInput(f"{field}.name: {name!r} is there twice")
-        arrays[place] = _array(item, signature.inputs[place], field, max_rows)
+        arrays[place] = _array(item, signature.inputs[place], field, max_rows, tail)
+    if tail is not None:
+        tail.end()
     found = [array for array in arrays if array is not None]
     if len(found) < len(positions):
         missing = [name for name, place in positions.items() if arrays[place] is None]
         raise BadInput(f"inputs: {listed(missing)} missing: the model takes {listed(positions)}")
-    return InferRequest(found, _rows(found, signature), _id(body), _wanted(body, signature))
+    return _request(found, body, signature)
 
 
-def read_free(body: dict[str, Any], max_rows: int) -> tuple[dict[str, Array], str | None]:
+def _request(arrays: list[Array], body: dict[str, Any], signature: Signature) -> InferRequest:
+    wanted = _wanted(body, signature)
+    count = len(signature.outputs) if wanted is None else len(wanted)
+    return InferRequest(arrays, _rows(arrays, signature), _id(body), wanted, _binary(body, count))
+
+
+def _quick(sent: list[dict[str, Any]], signature: Signature, max_rows: int) -> Array | None:
+    """The only input's array, when all is as it mostly is; None when it has to be looked at closely."""
+    known = signature.quick
+    if known is None or len(sent) != 1:
+        return None
+    name, datatype, lengths, width = known
+    item = sent[0]
+    shape, data = item.get("shape"), item.get("data")
+    if item.get("name") != name or item.get("datatype") != datatype or type(shape) is not list or type(data) is not list:
+        return None
+    rows = shape[0] if shape else None
+    if type(rows) is not int or not 0 < rows <= max_rows or shape[1:] != lengths or len(data) != rows * width:
+        return None
+    array = decode_floats(data, datatype)
+    return None if array is None else array.reshape(shape)
+
+
+def read_free(body: dict[str, Any], max_rows: int, tail: Tail | None = None) -> tuple[dict[str, Array], str | None]:
     """The inputs by name and the request's id, for application code that takes what the model does not: names, shapes
     and datatypes are the request's own. Raises BadInput."""
     arrays: dict[str, Array] = {}
@@ -64,23 +99,71 @@ def read_free(body: dict[str, Any], max_rows: int) -> tuple[dict[str, Array], st
         if name in arrays:
             raise BadInput(f"{field}.name: {name!r} is there twice")
         open_shape = tuple(ANY for _ in _shape(item, field, max_rows))
-        arrays[name] = _array(item, Tensor(name, _datatype(item, field), open_shape), field, max_rows)
+        arrays[name] = _array(item, Tensor(name, _datatype(item, field), open_shape), field, max_rows, tail)
+    if tail is not None:
+        tail.end()
     return arrays, _id(body)
 
 
-def write_infer(model: str, version: str, outputs: Sequence[tuple[Tensor, Array]], request_id: str | None = None) -> bytes:
-    """The response, JSON; shapes are those of the arrays. Values that JSON lacks (NaN, infinity) become null."""
-    answer: dict[str, Any] = {
-        "model_name": model,
-        "model_version": version,
-        "outputs": [
-            {"name": tensor.name, "shape": array.shape, "datatype": tensor.datatype, "data": encode(array)}
-            for tensor, array in outputs
-        ],
-    }
-    if request_id is not None:
-        answer["id"] = request_id
-    return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
+class InferWriter:
+    """Responses of one model; shapes are those of the arrays. In JSON, values that it lacks (NaN, infinity) become null."""
+
+    def __init__(self, model: str, version: str) -> None:
+        start = orjson.dumps({"model_name": model, "model_version": version})
+        self._start = start[:-1] + b',"outputs":['
+
+    def write(
+        self, outputs: Sequence[tuple[Tensor, Array]], request_id: str | None = None, binary: tuple[bool, ...] | None = None
+    ) -> tuple[bytes, int | None]:
+        """The body of a response, and the length of its JSON when binary tensors follow that."""
+        described, tail = [], []
+        for at, (tensor, array) in enumerate(outputs):
+            entry = {"name": tensor.name, "shape": array.shape, "datatype": tensor.datatype}
+            if binary is not None and binary[at]:
+                data = to_bytes(array)
+                tail.append(data)
+                described.append(orjson.dumps(entry | {"parameters": {"binary_data_size": len(data)}}))
+            else:
+                described.append(orjson.dumps(entry | {"data": encode(array)}, option=orjson.OPT_SERIALIZE_NUMPY))
+        head = b"".join((self._start, b",".join(described), _end(request_id)))
+        return (b"".join((head, *tail)), len(head)) if tail else (head, None)
+
+    def write_single_rows(self, outputs: Sequence[tuple[Tensor, Array]], ids: Sequence[str | None]) -> list[bytes] | None:
+        """One response for each row of stacked outputs, all as JSON: each tensor is written once and cut apart. None for
+        outputs that are neither ``[n]`` nor ``[n, k]``."""
+        columns = []
+        for tensor, array in outputs:
+            if array.ndim not in (1, 2) or 0 in array.shape:
+                return None
+            shape = "[1]" if array.ndim == 1 else f"[1,{array.shape[1]}]"
+            start = orjson.dumps({"name": tensor.name, "datatype": tensor.datatype})[:-1] + f',"shape":{shape},"data":['.encode()
+            columns.append((start, _row_texts(array)))
+        if len(columns) == 1:
+            start, texts = columns[0]
+            start = self._start + start
+            return [b"".join((start, text, b"]}", _end(id_))) for text, id_ in zip(texts, ids, strict=True)]
+        if len(columns) == 2:
+            (first, lefts), (second, rights) = columns
+            first, second = self._start + first, b"]}," + second
+            return [
+                b"".join((first, left, second, right, b"]}", _end(id_)))
+                for left, right, id_ in zip(lefts, rights, ids, strict=True)
+            ]
+        rows = zip(*[[start + text + b"]}" for text in texts] for start, texts in columns], strict=True)
+        return [b"".join((self._start, b",".join(row), _end(id_))) for row, id_ in zip(rows, ids, strict=True)]
+
+
+def _end(request_id: str | None) -> bytes:
+    return b"]}" if request_id is None else b'],"id":' + orjson.dumps(request_id) + b"}"
+
+
+def _row_texts(array: Array) -> list[bytes]:
+    """The values of each row as JSON, without brackets."""
+    if array.dtype.kind in "OUST":
+        rows = array if array.ndim == 2 else array[:, None]
+        return [orjson.dumps([str(value) for value in row])[1:-1] for row in rows]
+    text = orjson.dumps(np.ascontiguousarray(array), option=orjson.OPT_SERIALIZE_NUMPY)
+    return text[1:-1].split(b",") if array.ndim == 1 else text[2:-2].split(b"],[")
 
 
 def model_metadata(model: str, version: str, signature: Signature, platform: str) -> dict[str, Any]:
@@ -152,7 +235,7 @@ def _shape(item: dict[str, Any], field: str, max_rows: int) -> list[int]:
     return shape
 
 
-def _array(item: dict[str, Any], tensor: Tensor, field: str, max_rows: int) -> Array:
+def _array(item: dict[str, Any], tensor: Tensor, field: str, max_rows: int, tail: Tail | None) -> Array:
     datatype = item.get("datatype")
     if datatype != tensor.datatype:
         datatype = _datatype(item, field)
@@ -166,11 +249,21 @@ def _array(item: dict[str, Any], tensor: Tensor, field: str, max_rows: int) -> A
             raise BadInput(f"{field}.shape: {shape_text(shape)}, the model takes {shape_text(wanted)} (-1: any length)")
     data = item.get("data")
     if type(data) is not list:
-        binary = type(item.get("parameters")) is dict and "binary_data_size" in item["parameters"]
-        hint = ": binary tensors are not supported, send JSON (binary_data=False)" if binary else ""
+        parameters = item.get("parameters")
+        if type(parameters) is dict and "binary_data_size" in parameters:
+            return _binary_array(parameters["binary_data_size"], shape, tensor, datatype, field, tail)
         said = "missing" if data is None else f"a list belongs here, not {kind_of(data)}"
-        raise BadInput(f"{field}.data: {said}{hint}")
+        raise BadInput(f"{field}.data: {said}")
     return decode(data, shape, tensor.datatype, datatype, f"{field}.data")
+
+
+def _binary_array(size: Any, shape: list[int], tensor: Tensor, datatype: str, field: str, tail: Tail | None) -> Array:
+    field = f"{field}.parameters.binary_data_size"
+    if type(size) is not int or size < 0:
+        raise BadInput(f"{field}: a number of bytes belongs here")
+    if tail is None:
+        raise BadInput(f"{field}: the request has no header Inference-Header-Content-Length, which says where the JSON ends")
+    return from_bytes(tail.take(size, field), shape, tensor.datatype, datatype, field)
 
 
 def _rows(arrays: list[Array], signature: Signature) -> int:
@@ -189,6 +282,23 @@ def _id(body: dict[str, Any]) -> str | None:
     if request_id is not None and type(request_id) is not str:
         raise BadInput(f"id: a string belongs here, not {kind_of(request_id)}")
     return request_id
+
+
+def _binary(body: dict[str, Any], count: int) -> tuple[bool, ...] | None:
+    """Which of the wanted outputs go out in binary."""
+    parameters, asked = body.get("parameters"), body.get("outputs")
+    if parameters is None and not asked:
+        return None
+    if parameters is not None and type(parameters) is not dict:
+        raise BadInput(f"parameters: an object belongs here, not {kind_of(parameters)}")
+    default = bool(parameters and parameters.get("binary_data_output") is True)
+    chosen = []
+    for at in range(count):
+        own = asked[at].get("parameters") if asked else None
+        if own is not None and type(own) is not dict:
+            raise BadInput(f"outputs[{at}].parameters: an object belongs here, not {kind_of(own)}")
+        chosen.append(own["binary_data"] is True if own is not None and "binary_data" in own else default)
+    return tuple(chosen) if any(chosen) else None
 
 
 def _wanted(body: dict[str, Any], signature: Signature) -> tuple[int, ...] | None:

@@ -1,0 +1,1 @@
+"""The model server beside its peers: `make bench-serving`."""

@@ -1,0 +1,128 @@
+"""`make bench-serving`: the model server and its peers, on the same models, one after the other on the same core.
+
+python -m bench.serving run [--servers slipway,mlserver] [--seconds 4]    measures, and merges into the results
+python -m bench.serving table                                            prints the tables, and puts them into the docs
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import json
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.serving.envs import CACHE, peer_python, wrk
+from bench.serving.load import load
+from bench.serving.models import WIDE, make_models
+from bench.serving.report import PEERS, RESULTS, read_results, write_tables
+from bench.serving.servers import Running, body, running
+
+SERVERS = ("static", "slipway", *PEERS)
+CASES = [(1, 1), (1, 16), (1, 64), (1, 256), (32, 1), (32, 16), (32, 64), (32, 256)]
+"""Rows in a request, connections."""
+STARTS = {"slipway": 5}
+"""How often a start is timed; others: twice."""
+
+
+def measure(server: str, seconds: float, models: Path) -> dict[str, Any]:
+    """Starts and loads one server on both models."""
+    rows = np.load(models / "rows.npy")
+    found: dict[str, Any] = {"measured": datetime.now(UTC).isoformat(timespec="seconds"), "models": {}}
+    for model in ("logistic",) if server == "static" else ("logistic", "forest"):
+        cold, cases = [], {}
+        for start in range(STARTS.get(server, 2)):
+            with tempfile.TemporaryDirectory() as folder, running(server, model, models, Path(folder)) as one:
+                cold.append(one.cold_seconds)
+                if start:
+                    continue
+                idle = one.rss_bytes()
+                for batch, connections in CASES:
+                    if server == "static" and batch > 1:
+                        continue
+                    sent = body(server, rows[:batch])
+                    load(one.url + one.path, sent, one.headers, connections, min(1.0, seconds), Path(folder))
+                    answer = load(one.url + one.path, sent, one.headers, connections, seconds, Path(folder))
+                    cases[f"{batch}x{connections}"] = answer
+                    print(f"{server:9s} {model:9s} batch {batch:2d}, {connections:3d} connections: {answer}", flush=True)
+                resident = one.rss_bytes()
+        found["models"][model] = {
+            "cold_seconds": round(statistics.median(cold), 3),
+            "rss_mb_idle": round(idle / 1e6, 1),
+            "rss_mb": round(resident / 1e6, 1),
+            "cases": cases,
+        }
+    return found
+
+
+def measure_binary(seconds: float, models: Path) -> dict[str, Any]:
+    """A tensor of 1,000 x 100 floats as JSON and in binary, to the wide model."""
+    rows = np.random.default_rng(1).normal(size=(1000, WIDE)).astype(np.float32)
+    head = {"inputs": [{"name": "X", "shape": [1000, WIDE], "datatype": "FP32", "parameters": {"binary_data_size": rows.nbytes}}]}
+    start = json.dumps(head | {"parameters": {"binary_data_output": True}}).encode()
+    headers = {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": str(len(start))}
+    with tempfile.TemporaryDirectory() as folder, running("slipway", "wide", models, Path(folder)) as one:
+        as_json = _large(one, body("slipway", rows), one.headers, seconds, folder)
+        as_bytes = _large(one, start + rows.tobytes(), headers, seconds, folder)
+    print(f"1000 x {WIDE} floats: JSON {as_json}, binary {as_bytes}", flush=True)
+    return {"json": as_json, "binary": as_bytes}
+
+
+def _large(one: Running, sent: bytes, headers: dict[str, str], seconds: float, folder: str) -> dict[str, float]:
+    load(one.url + one.path, sent, headers, 4, 1.0, Path(folder))
+    return load(one.url + one.path, sent, headers, 4, seconds, Path(folder))
+
+
+def machine() -> dict[str, Any]:
+    """What it was measured on."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    cpu = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    return {"cpu": cpu, "kernel": platform.release(), "python": platform.python_version()}
+
+
+def versions(servers: list[str]) -> dict[str, str]:
+    """Of all that took part."""
+    found = {name: importlib.metadata.version(name) for name in ("slipway", "onnxruntime", "scikit-learn", "uvloop", "httptools")}
+    for server in servers:
+        if server in PEERS:
+            code = f"import importlib.metadata as m; print(m.version({server!r}))"
+            found[server] = subprocess.run(
+                [peer_python(server), "-c", code], capture_output=True, text=True, check=True
+            ).stdout.strip()
+    return found
+
+
+def main(words: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.serving")
+    parser.add_argument("action", choices=("run", "table"))
+    parser.add_argument("--servers", default=",".join(SERVERS))
+    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    chosen = parser.parse_args(words)
+    if chosen.action == "run":
+        servers = chosen.servers.split(",")
+        wrk()
+        models = CACHE / "models"
+        make_models(models)
+        results = read_results(chosen.results)
+        results["machine"] = machine()
+        results.setdefault("versions", {}).update(versions(servers))
+        for server in servers:
+            results.setdefault("servers", {})[server] = measure(server, chosen.seconds, models)
+        if "slipway" in servers:
+            results["large"] = measure_binary(chosen.seconds, models)
+        chosen.results.parent.mkdir(exist_ok=True)
+        chosen.results.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
+    return write_tables(read_results(chosen.results), write=chosen.results == RESULTS)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,53 @@
+"""What is served: a logistic regression and a forest of 100 trees on scikit-learn's breast cancer data, and a wide model for
+large requests; as joblib for the peers and as ONNX for us, out of the same fitted estimators."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SEED = 7
+WIDE = 100
+"""Columns of the wide model."""
+
+
+def make_models(folder: Path) -> None:
+    """Writes ``<name>.joblib`` and ``<name>.onnx`` for logistic, forest and wide. What ONNX answers is held against the
+    estimator."""
+    import joblib
+    from skl2onnx import to_onnx
+    from sklearn.datasets import load_breast_cancer, make_classification
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    folder.mkdir(parents=True, exist_ok=True)
+    data = load_breast_cancer()
+    table, y = data.data.astype(np.float32), data.target
+    wide = make_classification(2000, WIDE, random_state=SEED)
+    fits: dict[str, tuple[Any, Any, Any]] = {
+        "logistic": (make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)), table, y),
+        "forest": (RandomForestClassifier(100, random_state=SEED), table, y),
+        "wide": (make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)), wide[0].astype(np.float32), wide[1]),
+    }
+    for name, (estimator, rows, truth) in fits.items():
+        estimator.fit(rows, truth)
+        joblib.dump(estimator, folder / f"{name}.joblib")
+        converted = to_onnx(estimator, rows[:1], options={"zipmap": False}).SerializeToString()
+        (folder / f"{name}.onnx").write_bytes(converted)
+        _agrees(converted, estimator, rows)
+    np.save(folder / "rows.npy", table[:64])
+
+
+def _agrees(converted: bytes, estimator: Any, rows: Any) -> None:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(converted, providers=["CPUExecutionProvider"])
+    label, probability = session.run(None, {session.get_inputs()[0].name: rows})
+    if (label != estimator.predict(rows)).mean() > 0.001 or not np.allclose(
+        probability, estimator.predict_proba(rows), rtol=1e-3, atol=1e-4
+    ):
+        raise RuntimeError("the converted model does not agree with the estimator")

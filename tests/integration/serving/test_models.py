@@ -1,0 +1,135 @@
+"""Several models in one server: brought in and let go while it answers."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import httpx
+import pytest
+
+from slipway.registry.records import Signature, TensorSpec, VersionDraft, digest_of
+from slipway.registry.registry import Registry
+from tests.fakes.serving import Served, echo_model, infer_body, serving, wait_for
+
+BODY = infer_body([[1, 2, 3]])
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    return Registry.open(f"file://{tmp_path}/registry")
+
+
+def register(registry: Registry, folder: Path, factor: float) -> None:
+    """A version whose answers are `factor` times its inputs; the alias moves to it."""
+    folder.mkdir(exist_ok=True)
+    echo_model(folder / "model.onnx", factor=factor)
+    signature = Signature(
+        inputs=(TensorSpec(name="X", datatype="FP32", shape=(-1, 3)),),
+        outputs=(TensorSpec(name="Y", datatype="FP32", shape=(-1, 3)), TensorSpec(name="S", datatype="FP32", shape=(-1,))),
+        columns=("a", "b", "c"),
+    )
+    _register(registry, folder, signature)
+
+
+def control(served: Served, name: str, verb: str) -> httpx.Response:
+    return httpx.post(f"{served.url}/v2/repository/models/{name}/{verb}", timeout=60)
+
+
+def index(served: Served) -> list[dict[str, str]]:
+    return served.post("/v2/repository/index", {}).json()  # type: ignore[no-any-return]
+
+
+def _register(registry: Registry, folder: Path, signature: Signature | None) -> None:
+    files = registry.blobs.put_tree(folder)
+    record = registry.register(
+        VersionDraft(
+            model="default/scaled", build_id=digest_of({"files": [file.digest for file in files]}), reason="test", files=files,
+            format="onnx", signature=signature,
+        )
+    )  # fmt: skip
+    registry.move_alias("default/scaled", "champion", record.version, by="test", reason="test")
+
+
+def test_a_new_version_takes_over_without_a_gap(registry: Registry, tmp_path: Path) -> None:
+    register(registry, tmp_path / "v", 1.0)
+    config = tmp_path / "models.yaml"
+    config.write_text("models: [{name: scaled, model: scaled@champion}]")
+    cache = tmp_path / "cache"
+    with serving(tmp_path, f"--models={config}", f"--registry={registry.store.uri}", f"--cache={cache}") as own:
+        seen: list[float] = []
+        failed: list[str] = []
+        done = threading.Event()
+
+        def ask() -> None:
+            with httpx.Client(timeout=60) as client:
+                while not done.is_set():
+                    answer = client.post(f"{own.url}/v2/models/scaled/infer", json=BODY)
+                    if answer.status_code == 200:
+                        seen.append(answer.json()["outputs"][1]["data"][0])
+                    else:
+                        failed.append(answer.text)
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        try:
+            wait_for(lambda: len(seen) > 20)
+            register(registry, tmp_path / "v", 2.0)
+            assert control(own, "scaled", "load").status_code == 200
+            assert index(own) == [{"name": "scaled", "version": "2", "state": "READY", "reason": ""}]
+            so_far = len(seen)
+            wait_for(lambda: len(seen) > so_far + 20)
+            # a version that cannot be loaded changes nothing
+            (tmp_path / "v" / "model.onnx").write_bytes(b"damaged")
+            _register(registry, tmp_path / "v", None)
+            refused = control(own, "scaled", "load")
+            assert refused.status_code == 400
+            so_far = len(seen)
+            wait_for(lambda: len(seen) > so_far + 20)
+        finally:
+            done.set()
+            thread.join()
+        assert failed == []
+        change = seen.index(12.0)
+        assert set(seen[:change]) == {6.0}
+        assert set(seen[change:]) == {12.0}
+        assert 'version="2"' in own.get("/metrics").text
+
+
+def test_models_come_and_go(models: Path, tmp_path: Path) -> None:
+    config = tmp_path / "models.yaml"
+    config.write_text(
+        f"models:\n  - {{name: first, model: {models}/echo.onnx}}\n  - {{name: later, model: {models}/text.onnx, load: false}}\n"
+    )
+    with serving(tmp_path, f"--models={config}") as own:
+        assert own.get("/v2/models/later/ready").status_code == 404
+        assert [model["state"] for model in index(own)] == ["READY", "UNAVAILABLE"]
+        assert control(own, "later", "load").status_code == 200
+        assert own.get("/v2/models/later/ready").status_code == 200
+        assert control(own, "first", "unload").status_code == 200
+        assert own.post("/v2/models/first/infer", BODY).status_code == 404
+        assert own.get("/v1/models").json() == {"models": ["later"]}
+        assert control(own, "first", "load").status_code == 200
+        assert own.post("/v2/models/first/infer", BODY).status_code == 200
+        nobody = control(own, "nobody", "load")
+        assert (nobody.status_code, "no model 'nobody'" in nobody.json()["error"]) == (400, True)
+
+
+def test_a_server_of_one_model_is_not_changed_by_clients(both: Served, models: Path, tmp_path: Path) -> None:
+    with serving(tmp_path, f"--model={models}/echo.onnx") as own:
+        assert httpx.post(f"{own.url}/v2/repository/models/echo/unload").status_code == 404
+        assert own.get("/v2/models/echo/ready").status_code == 200
+
+
+def test_a_restarted_server_does_not_download_again(registry: Registry, tmp_path: Path) -> None:
+    """The cache outlives the server: with a folder of the node, also its pod."""
+    register(registry, tmp_path / "v", 3.0)
+    cache = tmp_path / "cache"
+    words = ("--model=scaled@champion", f"--registry={registry.store.uri}", f"--cache={cache}")
+    with serving(tmp_path, *words) as own:
+        assert own.post("/predict", {"records": [{"a": 1, "b": 2, "c": 3}]}).json()["predictions"] == [{"Y": [3, 6, 9], "S": 18}]
+    for blob in (tmp_path / "registry" / "blobs").rglob("*"):
+        if blob.is_file():
+            blob.unlink()  # what is not there cannot be downloaded
+    with serving(tmp_path, *words) as own:
+        assert own.post("/predict", {"records": [{"a": 1, "b": 2, "c": 3}]}).status_code == 200

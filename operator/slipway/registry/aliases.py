@@ -12,7 +12,7 @@ from slipway.registry import documents
 from slipway.registry.errors import CorruptRecord, LostRace
 from slipway.registry.names import ModelName, check_alias
 from slipway.registry.records import AliasMove
-from slipway.registry.sequence import NumberedLog, Position, runs
+from slipway.registry.sequence import Ends, NumberedLog, Position, runs
 from slipway.storage.parallel import in_parallel
 from slipway.storage.port import ObjectStore
 
@@ -32,10 +32,13 @@ ANY: Final = Expected.ANY
 class Aliases:
     """The aliases of `model`. Thread-safe; all calls block."""
 
-    def __init__(self, store: ObjectStore, model: ModelName, *, pause: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self, store: ObjectStore, model: ModelName, *, pause: Callable[[float], None] = time.sleep, ends: Ends | None = None
+    ) -> None:
         self.model = model
         self._store = store
         self._pause = pause
+        self._ends = ends
         self._prefix = f"models/{model.namespace}/{model.model}/aliases/"
 
     def names(self) -> list[str]:
@@ -148,6 +151,7 @@ class Aliases:
             f"{self._prefix}{alias}/",
             f"index/last/aliases/{self.model}/{alias}.json",
             pause=self._pause,
+            ends=self._ends,
         )
 
 

@@ -28,6 +28,7 @@ from slipway.registry.index import Index
 from slipway.registry.metadata import Metadata, Model, model_name
 from slipway.registry.names import LATEST, ModelName, ModelRef, check_path, check_version
 from slipway.registry.records import AliasMove, Pin, VersionDraft, VersionRecord
+from slipway.registry.sequence import Ends
 from slipway.registry.upkeep import Upkeep
 from slipway.registry.versions import Versions
 from slipway.storage import S3Options, open_store
@@ -66,6 +67,7 @@ class Registry(Attempts, Metadata, Upkeep):
         self.store = store
         self.blobs = Blobs(store, clock=clock, monotonic=monotonic, pause=pause)
         self._index = Index(store, clock=clock)
+        self._ends: Ends = {}
         self._clock = clock
         self._uuid = uuid
         self._pause = pause
@@ -240,10 +242,10 @@ class Registry(Attempts, Metadata, Upkeep):
         )
 
     def _versions(self, model: ModelName) -> Versions:
-        return Versions(self.store, model, pause=self._pause)
+        return Versions(self.store, model, pause=self._pause, ends=self._ends)
 
     def _aliases(self, model: ModelName) -> Aliases:
-        return Aliases(self.store, model, pause=self._pause)
+        return Aliases(self.store, model, pause=self._pause, ends=self._ends)
 
     def folders(self, namespace: str | None) -> list[ModelName]:
         """Models of one namespace or of all, by their folders, with or without a version."""

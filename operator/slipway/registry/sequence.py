@@ -36,14 +36,28 @@ class Position:
     hint: int
 
 
+Ends = dict[str, Position]
+"""Where sequences ended when they were last looked at, by the key of their hint. Numbers are never freed, so an old end is a
+good place to look from; it is checked by the same list that finds the new one."""
+
+
 class NumberedLog:
     """An append-only sequence of objects. All calls block."""
 
-    def __init__(self, store: ObjectStore, prefix: str, hint_key: str, *, pause: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        prefix: str,
+        hint_key: str,
+        *,
+        pause: Callable[[float], None] = time.sleep,
+        ends: Ends | None = None,
+    ) -> None:
         self.store = store
         self.prefix = prefix
         self._hint_key = hint_key
         self._pause = pause
+        self._ends: Ends = {} if ends is None else ends
 
     def key(self, number: int) -> str:
         """The key of an entry, in which numbers sort as text."""
@@ -69,13 +83,24 @@ class NumberedLog:
         return True
 
     def position(self) -> Position:
-        """Where the sequence ends now, in two requests when the hint is good."""
+        """Where the sequence ends now: in one request when it was looked for before, in two when the hint is good."""
+        found = self._position()
+        self._ends[self._hint_key] = found
+        return found
+
+    def _position(self) -> Position:
+        before = self._ends.get(self._hint_key)
+        if before is not None and before.last and (last := self._from(before.last)):
+            return Position(last, before.hint)
         hint = self._read_hint()
-        if hint > 0:
-            page = self._numbers(hint - 1, _PAGE)
-            if page and page[0] == hint:
-                return Position(self._end(page), hint)
+        if hint and (last := self._from(hint)):
+            return Position(last, hint)
         return Position(self._end(self._numbers(0, _PAGE)), 0)
+
+    def _from(self, number: int) -> int:
+        """The highest number; 0 when there is no entry `number`."""
+        page = self._numbers(number - 1, _PAGE)
+        return self._end(page) if page and page[0] == number else 0
 
     def last_after(self, number: int) -> int:
         """The highest number, given that `number` exists."""
@@ -93,6 +118,7 @@ class NumberedLog:
         if number - hint >= HINT_EVERY:
             with suppress(StorageError):
                 self.store.put(self._hint_key, canonical_json({"last": number}), content_type="application/json")
+                self._ends[self._hint_key] = Position(number, number)
 
     def _read_hint(self) -> int:
         try:

@@ -28,7 +28,7 @@ from slipway.registry.records import (
     digest_of,
     root_digest,
 )
-from slipway.registry.sequence import NumberedLog, Position, create, runs
+from slipway.registry.sequence import Ends, NumberedLog, Position, create, runs
 from slipway.storage.port import ObjectStore, StorageError
 
 _BATCH = 16
@@ -52,12 +52,15 @@ class BuildIntent(Document):
 class Versions:
     """The versions of `model`. Thread-safe; all calls block."""
 
-    def __init__(self, store: ObjectStore, model: ModelName, *, pause: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self, store: ObjectStore, model: ModelName, *, pause: Callable[[float], None] = time.sleep, ends: Ends | None = None
+    ) -> None:
         self.model = model
         self._store = store
         self._pause = pause
+        self._ends = ends
         self._prefix = f"models/{model.namespace}/{model.model}/"
-        self._log = NumberedLog(store, f"{self._prefix}versions/", f"index/last/versions/{model}.json", pause=pause)
+        self._log = NumberedLog(store, f"{self._prefix}versions/", f"index/last/versions/{model}.json", pause=pause, ends=ends)
 
     def latest(self) -> int:
         """The highest version; 0 when there is none."""

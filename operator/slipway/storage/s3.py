@@ -7,7 +7,7 @@ prefix on it. The boto3 client is made at the first request, because importing b
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -19,8 +19,9 @@ from slipway.storage import S3Options
 from slipway.storage.keys import check_key, parse_s3
 from slipway.storage.multipart import Multipart, end_unfinished
 from slipway.storage.parallel import serialised
-from slipway.storage.port import Denied, InvalidKey, ObjectInfo, Progress, Stored, Unavailable
+from slipway.storage.port import Denied, InvalidKey, NotFound, ObjectInfo, Progress, Stored, Unavailable
 from slipway.storage.s3_errors import Failure, mapped
+from slipway.storage.s3_quick import MISSING, Answer, Quick, parse_list
 from slipway.storage.s3_reader import BodyReader
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class S3Connection:
         self._lock = threading.Lock()
         self._client: S3Client | None = None
         self._bulk: S3Client | None = None
+        self._quick: tuple[Quick | None] | None = None
 
     @property
     def client(self) -> S3Client:
@@ -70,6 +72,16 @@ class S3Connection:
                 if self._bulk is None:
                     self._bulk = _make_client(self.options, unsigned=True) if client.meta.endpoint_url[:5] == "http:" else client
         return self._bulk
+
+    @property
+    def quick(self) -> Quick | None:
+        """Quick requests, for stores with path-style addresses; None for others."""
+        if self._quick is None:
+            client = self.client
+            with self._lock:
+                style = (cast("Any", client.meta.config).s3 or {}).get("addressing_style")
+                self._quick = (Quick(client, self.options.connections) if style == "path" else None,)
+        return self._quick[0]
 
     def bucket(self, name: str) -> S3Store:
         """The whole bucket of that name."""
@@ -119,6 +131,10 @@ class S3Store:
     def get(self, key: str, *, if_match: str | None = None) -> Stored:
         """As the port says."""
         extra = {"IfMatch": f'"{if_match}"'} if if_match is not None else {}
+        if if_match is None and (quick := self._quickly("GET", key)) is not None:
+            if quick is MISSING:
+                raise NotFound(f"no object {self._failure('read', key, 's3:GetObject').where}")
+            return Stored(ObjectInfo(key, len(quick.data), quick.etag, quick.modified), quick.data)
         for last in (False,) * (_READ_TRIES - 1) + (True,):
             with self._errors("read", key, "s3:GetObject"):
                 answer = self._client.get_object(Bucket=self.bucket, Key=self._full(key), **cast("Any", extra))
@@ -143,6 +159,8 @@ class S3Store:
 
     def head(self, key: str) -> ObjectInfo:
         """As the port says."""
+        if (quick := self._quickly("HEAD", key)) is not None and "content-length" in quick.headers:
+            return ObjectInfo(key, int(quick.headers["content-length"]), quick.etag, quick.modified)
         with self._errors("look at", key, "s3:GetObject"):
             answer = self._client.head_object(Bucket=self.bucket, Key=self._full(key))
         return ObjectInfo(key, answer["ContentLength"], _etag(answer["ETag"]), answer.get("LastModified"))
@@ -186,6 +204,9 @@ class S3Store:
         """As the port says."""
         extra: dict[str, Any] = {"StartAfter": self.prefix + start_after} if start_after else {}
         left = limit
+        if (page := self._short_list(prefix, start_after, limit)) is not None:
+            yield from page
+            return
         while left is None or left > 0:
             with self._errors("list", prefix, "s3:ListBucket"):
                 answer = self._client.list_objects_v2(
@@ -198,6 +219,17 @@ class S3Store:
             if not answer.get("IsTruncated"):
                 return
             extra = {"ContinuationToken": answer["NextContinuationToken"]}
+
+    def _short_list(self, prefix: str, start_after: str, limit: int | None) -> Sequence[ObjectInfo] | None:
+        """A list that one page holds; None for a longer one."""
+        quick = self.connection.quick
+        if quick is None or (limit is not None and not 0 < limit <= _PAGE):
+            return None
+        query = {"list-type": "2", "prefix": self.prefix + prefix, "max-keys": str(limit or _PAGE)}
+        if start_after:
+            query["start-after"] = self.prefix + start_after
+        answer = quick.request("GET", self.bucket, "", query=query)
+        return parse_list(answer.data, self.prefix, whole=limit is None) if answer is not None and answer is not MISSING else None
 
     def list_folders(self, prefix: str) -> Iterator[str]:
         """As the port says."""
@@ -228,7 +260,14 @@ class S3Store:
     def _client(self) -> S3Client:
         return self.connection.client
 
+    def _quickly(self, method: str, key: str, headers: Mapping[str, str] | None = None, body: bytes = b"") -> Answer | None:
+        full = self._full(key)
+        quick = self.connection.quick
+        return quick.request(method, self.bucket, full, headers=headers, body=body) if quick else None
+
     def _put(self, key: str, data: bytes, content_type: str, **condition: str) -> ObjectInfo:
+        if data and not condition and (quick := self._quickly("PUT", key, {"Content-Type": content_type}, data)) is not None:
+            return ObjectInfo(key, len(data), quick.etag)
         with self._errors("write", key, "s3:PutObject", conditional=bool(condition)):
             answer = self._client.put_object(
                 Bucket=self.bucket,

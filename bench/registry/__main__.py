@@ -48,7 +48,7 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
     """Everything, in one run."""
     results: dict[str, Any] = {
         "machine": {"cpus": os.cpu_count(), "system": platform.platform(), "processor": _processor()},
-        "sizes": {"small": 10, "large": given.versions, "rounds": given.rounds},
+        "sizes": {"small": 10, "large": given.versions, "rounds": given.rounds, "moves": min(given.versions, own.MOVES)},
         "seeds": {"versions": 7, "upload": 11},
     }
     with tempfile.TemporaryDirectory(prefix="slipway-bench-") as temporary, SeaweedFS(buckets=("bench",)) as s3:
@@ -67,7 +67,7 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
         results["slipway"] = own.small_work(Registry(store), model, given.rounds)
         results["race"] = own.race(store, 64)
         _tell("upload")
-        results["upload"] = own.upload("s3://bench/upload", folder, given.upload_mib << 20, 5, s3.environment())
+        results["upload"] = own.upload("s3://bench/upload", folder, given.upload_mib << 20, 3, s3.environment())
         _tell(f"a history of {given.versions}")
         own.seed(store, own.SMALL, 10)
         own.seed(store, own.LARGE, given.versions)

@@ -23,14 +23,18 @@ from slipway.storage.parallel import in_parallel
 from slipway.storage.port import ObjectStore
 
 SMALL, LARGE = "bench/small", "bench/large"
+MOVES = 10_000
+"""Moves of the long history's alias."""
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def timed(rounds: int, work: Callable[[int], object]) -> list[float]:
-    """Seconds of each round, after one that does not count."""
+def timed(rounds: int, work: Callable[[int], object], before: Callable[[int], object] = lambda _n: None) -> list[float]:
+    """Seconds of each round, after one that does not count. What is done `before` each one does not count either."""
+    before(-1)
     work(-1)
     took = []
     for number in range(rounds):
+        before(number)
         began = time.perf_counter()
         work(number)
         took.append(time.perf_counter() - began)
@@ -60,15 +64,22 @@ def small_work(registry: Registry, model_file: Path, rounds: int) -> dict[str, l
         file = registry.blobs.put_bytes(data, path="model.onnx")
         registry.register(draft("bench/work", number, (file,)))
 
-    return {
-        "register": timed(rounds, register),
-        "move_alias": timed(rounds, lambda n: registry.move_alias("bench/work", "champion", n % 2 + 1, by="bench")),
-        "resolve": timed(rounds, lambda _n: registry.resolve("bench/work@champion")),
-    }
+    other = Registry(registry.store)
+    found = {"register": timed(rounds, register)}
+    found["move_alias"] = timed(rounds, lambda n: registry.move_alias("bench/work", "champion", n % 2 + 1, by="bench"))
+
+    def moved(number: int) -> None:
+        other.move_alias("bench/work", "champion", number % 2 + 1, by="bench")
+
+    found["resolve"] = timed(rounds, lambda _n: registry.resolve("bench/work@champion"), before=moved)
+    found["resolve_just_started"] = timed(
+        rounds, lambda _n: Registry(registry.store).resolve("bench/work@champion"), before=moved
+    )
+    return found
 
 
 def seed(store: ObjectStore, model: str, versions: int) -> None:
-    """`versions` records and as many moves of ``champion``, as if each had been registered and promoted in turn."""
+    """`versions` records, and as many moves of ``champion`` up to MOVES, as if each had been registered and promoted in turn."""
     name, rng = ModelName.parse(model), random.Random(7)
     file = FileEntry(path="model.onnx", digest="sha256:" + "0" * 64, size=5000)
 
@@ -96,7 +107,7 @@ def seed(store: ObjectStore, model: str, versions: int) -> None:
         numbers = range(first, min(versions, first + 4095) + 1)
         records = {number: record(number) for number in numbers}
         puts = [(f"models/{model}/versions/{n:012d}.json", data) for n, data in records.items()]
-        puts += [(f"models/{model}/aliases/champion/{n:012d}.json", move(n)) for n in numbers]
+        puts += [(f"models/{model}/aliases/champion/{n:012d}.json", move(n)) for n in numbers if n <= MOVES]
         in_parallel(lambda put: store.put(*put), puts, 16)
         for start in range(first, numbers[-1] - PACK + 2, PACK):
             write_pack(store, name, (start - 1) // PACK, [records[n] for n in range(start, start + PACK)])

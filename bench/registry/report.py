@@ -18,6 +18,7 @@ def figures(results: dict[str, Any]) -> dict[str, float]:
     asked, up = results["questions"], results["upload"]
     found = {f"{what} ratio": median(peer[what]) / median(own[what]) for what in ("register", "move_alias", "resolve")}
     found["register ratio, files only"] = median(peer["register_files_only"]) / median(own["register"])
+    found["resolve ratio, just started"] = median(peer["resolve"]) / median(own["resolve_just_started"])
     found |= {f"{what} growth": median(took[LARGE]) / median(took[SMALL]) for what, took in flat.items()}
     found |= {f"{what} ms": 1000 * median(took) for what, took in asked.items()}
     pairs = zip(up["seconds"]["boto3"], up["seconds"]["slipway"], strict=True)

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from slipway.registry.errors import CorruptBlob, FileChanged, MissingBlob, UnsafePath
 from slipway.registry.garbage.guard import Guard
 from slipway.registry.names import check_digest, check_path
 from slipway.registry.records import FileEntry
 from slipway.storage.parallel import in_parallel, serialised
-from slipway.storage.port import NotFound, ObjectInfo, ObjectStore, Progress
+from slipway.storage.port import NotFound, ObjectInfo, ObjectStore, Progress, Unavailable
 from slipway.storage.stream import CHUNK, read_chunks
 
 SMALL = 128 << 10
@@ -150,16 +152,10 @@ class Blobs:
                 progress(dest.stat().st_size)
             return dest
         dest.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=dest.parent, prefix=".fetch-")
-        temporary = Path(name)
-        try:
-            with os.fdopen(handle, "wb", buffering=0) as writer:
-                self._copy(digest, writer.write, progress)
+        with _partial(dest, digest) as (writer, temporary):
+            self._complete(digest, writer, progress)
             temporary.chmod(0o644)
             temporary.replace(dest)
-        finally:
-            with suppress(FileNotFoundError):
-                temporary.unlink()
         return dest
 
     def fetch_tree(self, files: Sequence[FileEntry], dest: Path, *, parallel: int = 8, progress: Progress | None = None) -> None:
@@ -193,6 +189,32 @@ class Blobs:
         self._check(digest, sha256.hexdigest(), size)
         return size
 
+    def _complete(self, digest: str, writer: BinaryIO, progress: Progress | None) -> None:
+        """Reads what `writer` does not hold yet, after what it holds. Raises MissingBlob, CorruptBlob; then it is empty."""
+        sha256, there = hashlib.sha256(), 0
+        while piece := writer.read(CHUNK):
+            sha256.update(piece)
+            there += len(piece)
+        if progress is not None and there:
+            progress(there)
+        size = there
+        try:
+            for piece in read_chunks(self.store, self.key(digest), offset=there, progress=progress, chunk=CHUNK):
+                sha256.update(piece)
+                size += len(piece)
+                writer.write(piece)
+            self._check(digest, sha256.hexdigest(), size)
+        except NotFound as error:
+            writer.truncate(0)
+            raise self._missing(digest) from error
+        except CorruptBlob:
+            writer.truncate(0)
+            if not there:
+                raise
+            # What an earlier try has left may be what is wrong: once more, from the beginning.
+            writer.seek(0)
+            self._complete(digest, writer, None)
+
     def _check(self, digest: str, found: str, size: int) -> None:
         if found != digest.removeprefix("sha256:"):
             raise CorruptBlob(
@@ -218,6 +240,31 @@ def tree_targets(paths: Sequence[str], dest: Path) -> list[Path]:
             if (dest / parent).is_symlink():
                 raise UnsafePath(f"{dest / parent} is a link: fetch into an empty folder")
     return [dest / path for path in paths]
+
+
+@contextmanager
+def _partial(dest: Path, digest: str) -> Iterator[tuple[BinaryIO, Path]]:
+    """A file beside `dest` to download to, with what an earlier try has left in it, at its beginning. It stays when the store
+    fails, so that the next try goes on; a second process that downloads the same gets a file of its own."""
+    temporary = dest.parent / f".fetch-{digest.removeprefix('sha256:')[:16]}-{dest.name[:60]}"
+    writer = cast("BinaryIO", os.fdopen(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "r+b", buffering=0))
+    try:
+        fcntl.flock(writer, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        writer.close()
+        handle, name = tempfile.mkstemp(dir=dest.parent, prefix=".fetch-")
+        writer, temporary = cast("BinaryIO", os.fdopen(handle, "r+b", buffering=0)), Path(name)
+    keep = False
+    try:
+        yield writer, temporary
+    except (Unavailable, KeyboardInterrupt):
+        keep = os.fstat(writer.fileno()).st_size > 0
+        raise
+    finally:
+        if not keep:
+            with suppress(FileNotFoundError):
+                temporary.unlink()
+        writer.close()
 
 
 def _holds(path: Path, digest: str) -> bool:

@@ -12,12 +12,18 @@ ATTEMPTS = 4
 
 
 def read_chunks(
-    store: ObjectStore, key: str, *, if_match: str | None = None, progress: Progress | None = None, chunk: int = CHUNK
+    store: ObjectStore,
+    key: str,
+    *,
+    offset: int = 0,
+    if_match: str | None = None,
+    progress: Progress | None = None,
+    chunk: int = CHUNK,
 ) -> Iterator[bytes]:
-    """The object's bytes in pieces of at most `chunk`, in constant memory. After a lost connection it goes on where it
+    """The object's bytes from `offset` on in pieces of at most `chunk`, in constant memory. After a lost connection it goes on where it
     was: give `if_match`, or check a digest, so that the pieces are known to be of one object. Raises NotFound,
     Precondition (the object is not the one of `if_match`), Unavailable."""
-    offset, fruitless = 0, 0
+    fruitless = 0
     while True:
         try:
             with store.open(key, offset=offset, if_match=if_match) as reader:

@@ -37,7 +37,9 @@ def main() -> int:
     peer_server.python()
     if given.prepare:
         return 0
+    before = os.getloadavg()
     results = measure(given)
+    results["machine"]["load_average"] = {"before": before, "after": os.getloadavg()}
     given.out.parent.mkdir(parents=True, exist_ok=True)
     given.out.write_text(json.dumps(results, indent=1) + "\n")
     print(report.table(results))

@@ -7,7 +7,7 @@ UV_PIN  := uv==0.13.9
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo down test verify generate up status docker-images shell-env bench bench-images bench-registry clean
+.PHONY: help demo down test verify generate up status docker-images shell-env bench bench-images bench-registry bench-serving clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -60,6 +60,9 @@ shell-env: $(VENV)/.ready ## Print what to `eval` to use kubectl, helm and slipw
 
 bench-registry: $(VENV)/.ready ## Only this: the registry against an MLflow server; some ten minutes
 	@PYTHONPATH=operator:. $(RUN) -m bench.registry
+
+bench-serving: $(VENV)/.ready ## Only this: the model server against MLServer, KServe and BentoML; some ten minutes
+	@PYTHONPATH=operator:. $(RUN) -m bench.serving run
 
 clean: ## Remove the virtual environment and what tests left here
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -22,10 +22,12 @@ _KUBELET_READS = 4096
 def serve(options: Options) -> int:
     """Serves until SIGTERM or SIGINT. Gives the exit code: 0 when every request that had begun was answered, else one of
     `slipway.serving.errors.ExitCode`. A failed start leaves one line on stderr, and in the termination log."""
-    from slipway.serving.server import Server
-
     try:
-        return _run(Server(options).run())
+        if options.workers > 1:
+            from slipway.serving.workers import serve_with_workers
+
+            return serve_with_workers(options, _worker)
+        return _one(options)
     except StartError as error:
         return fail(error, options)
     except MemoryError as error:
@@ -33,6 +35,21 @@ def serve(options: Options) -> int:
     except Exception as error:
         log.line("unexpected error", level="error", error=error)
         return fail(StartError(f"unexpected {type(error).__name__}: {error}"), options)
+
+
+def _one(options: Options) -> int:
+    from slipway.serving.server import Server
+
+    return _run(Server(options).run())
+
+
+def _worker(options: Options) -> NoReturn:
+    """One of several processes."""
+    try:
+        code = _one(options)
+    except (StartError, MemoryError) as error:
+        code = fail(error if isinstance(error, StartError) else StartError(f"out of memory: {error}"), options)
+    leave(code)
 
 
 def main(options: Options) -> NoReturn:

@@ -133,3 +133,13 @@ def test_a_restarted_server_does_not_download_again(registry: Registry, tmp_path
             blob.unlink()  # what is not there cannot be downloaded
     with serving(tmp_path, *words) as own:
         assert own.post("/predict", {"records": [{"a": 1, "b": 2, "c": 3}]}).status_code == 200
+
+
+def test_workers_share_the_port(models: Path, tmp_path: Path) -> None:
+    with serving(tmp_path, f"--model={models}/echo.onnx", "--workers=2") as own:
+        wait_for(lambda: sum(line["event"] == "ready" for line in own.lines()) == 2, own.log.read_text)
+        assert len({line["pid"] for line in own.lines() if line["event"] == "listening"}) == 2
+        for at in range(20):
+            assert own.post("/predict", {"records": [[at, 0, 0]]}).json()["predictions"][0]["S"] == at
+        assert own.stop() == 0
+        assert [line["lost"] for line in own.lines() if line["event"] == "stopped"] == [0, 0]

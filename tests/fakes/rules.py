@@ -47,6 +47,13 @@ def _check_pods(obj: Object) -> None:
     if obj["kind"] not in ("Job", "Deployment"):
         return
     template = obj.get("spec", {}).get("template", {})
+    for part in ("metadata", "spec"):
+        if not isinstance(template.get(part, {}), dict):
+            raise Rejected(f"{obj['kind']}: .spec.template.{part}: expected map, got {template[part]!r}", code=400)
+    for part in ("labels", "annotations"):
+        values = template.get("metadata", {}).get(part) or {}
+        if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
+            raise Rejected(f"{obj['kind']}: .spec.template.metadata.{part}: expected string, got {values!r}", code=400)
     containers = template.get("spec", {}).get("containers")
     if not containers or any(not container.get("name") for container in containers):
         raise _invalid(obj, "spec.template.spec.containers: Required value")

@@ -3,7 +3,7 @@
 lightkube finds the server and authenticates (service account with its rotating token, kubeconfig, certificates,
 plugins); requests are plain JSON on its HTTP client, because objects here are dicts and the port needs calls that
 typed clients lack: deletion with a uid, status by server-side apply, the end of a log. See
-docs/adr/0003-kube-client.md.
+docs/adr/0006-kube-client.md.
 """
 
 from __future__ import annotations

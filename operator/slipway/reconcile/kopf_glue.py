@@ -35,7 +35,7 @@ BACKOFFS = (0.5, 1, 2, 3, 5, 8, 13, 21)
 
 
 def settings() -> kopf.OperatorSettings:
-    """How kopf has to work here; each line answers a known trap (see docs/adr/0002-kopf-as-watcher.md)."""
+    """How kopf has to work here; each line answers a known trap (see docs/adr/0001-level-triggered-on-kopf.md)."""
     chosen = kopf.OperatorSettings()
     # events are ours: one for each change of a status, not one for each log line
     chosen.posting.enabled = False

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from slipway.api import conditions
 from slipway.api.model_build import params_problem
+from slipway.api.pods import template_problem
 from slipway.controllers.model_build.observed import Observed
 from slipway.controllers.model_build.triggers import schedule_problem
 from slipway.reconcile.contract import Stalled
@@ -26,6 +27,9 @@ def validate(observed: Observed) -> Valid:
     schedule = observed.build.spec.schedule
     if schedule is not None and (wrong := schedule_problem(schedule)):
         raise Stalled(conditions.INVALID_SPEC, wrong)
+    problem = template_problem("trainer.podTemplate", observed.build.spec.trainer.pod_template)
+    if problem:
+        raise Stalled(conditions.INVALID_SPEC, problem)
     if not observed.build.spec.trainer.image and not observed.installation.training_image:
         raise Stalled(
             conditions.INVALID_SPEC,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from slipway.api import conditions
+from slipway.api.pods import template_problem
 from slipway.controllers.model_deployment.observed import Observed
 from slipway.controllers.model_deployment.policy import revision_name
 from slipway.reconcile.contract import Stalled
@@ -23,6 +24,9 @@ class Valid:
 def validate(observed: Observed) -> Valid:
     """Raises Stalled with a message that names the field and the fix."""
     spec = observed.deployment.spec
+    problem = template_problem("podTemplate", spec.pod_template)
+    if problem:
+        raise Stalled(conditions.INVALID_SPEC, problem)
     labels = (spec.pod_template.get("metadata") or {}).get("labels") or {}
     taken = sorted(name for name in labels if name.startswith(OURS))
     if taken:

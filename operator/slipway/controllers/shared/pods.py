@@ -90,14 +90,18 @@ _KEYS = ("name", "mountPath", "containerPort", "key", "ip")
 
 def merge(base: Any, override: Any) -> Any:
     """`override` over `base` as ``kubectl patch`` does it for pods: maps key by key, lists of named entries entry by entry,
-    other lists and values replaced. The arguments are left as they are."""
-    if isinstance(base, Mapping) and isinstance(override, Mapping):
-        merged = dict(base)
+    other lists and values replaced. A null says nothing: it takes nothing away, and is never sent, since the API server would
+    drop it and each look would find the object unlike what was sent. The arguments are left as they are."""
+    if isinstance(override, Mapping):
+        old = base if isinstance(base, Mapping) else {}
+        merged = dict(old)
         for key, value in override.items():
-            merged[key] = merge(base[key], value) if key in base else value
+            if value is not None:
+                merged[key] = merge(old.get(key), value)
         return merged
-    if isinstance(base, list) and isinstance(override, list):
-        return _merge_lists(base, override)
+    if isinstance(override, list):
+        entries = [merge(None, entry) for entry in override if entry is not None]
+        return _merge_lists(base, entries) if isinstance(base, list) else entries
     return override
 
 

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 POINTER = re.compile(
-    r"\b(?:docs|examples|manifests|charts|crds|tests|local|bench(?!/results))/[\w./-]*\.(?:md|py|yaml|json|lua)\b"
+    r"(?<![\w/.-])(?:docs|examples|manifests|charts|crds|tests|local|bench(?!/results))/[\w./-]*\.(?:md|py|yaml|json|lua)\b"
 )
 LINK = re.compile(r"\[[^\]]*\]\((?!https?:|#|mailto:)([^)#\s]+)")
 MADE_UP = {("contract", "sources")}

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from urllib.parse import urlsplit
@@ -291,11 +291,14 @@ class S3Store:
 
 def _make_client(options: S3Options, *, unsigned: bool = False) -> S3Client:
     import boto3
+    import botocore.session
     from botocore.config import Config
 
     failure = Failure("reach the store", "", "", "", options, False)
     with mapped(failure):
-        session = boto3.session.Session(profile_name=options.profile, region_name=options.region)
+        core = botocore.session.Session()
+        core.register_component("data_loader", _loader())
+        session = boto3.session.Session(botocore_session=core, profile_name=options.profile, region_name=options.region)
         make = cast("Callable[..., S3Client]", partial(session.client, "s3", endpoint_url=options.endpoint_url))
         base = Config(
             connect_timeout=options.connect_timeout,
@@ -320,6 +323,14 @@ def _make_client(options: S3Options, *, unsigned: bool = False) -> S3Client:
             response_checksum_validation=cast("Any", checksums),
         )
         return make(region_name=region, config=base.merge(special))
+
+
+@cache
+def _loader() -> Any:
+    """The SDK's descriptions of services, read once: each session of its own would hold another 20 MB of them."""
+    import botocore.session
+
+    return botocore.session.Session().get_component("data_loader")
 
 
 def _is_aws(endpoint: str) -> bool:

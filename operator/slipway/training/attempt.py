@@ -225,6 +225,10 @@ def _train(pod: Pod, request: BuildRequest, draft: Draft, began: float) -> tuple
             cgroup_root=pod.cgroup_root,
         )
         draft.timings["train"] = round(ended.seconds, 3)
+        if ended.reason == contract.DEADLINE_EXCEEDED and request.deadline_seconds is not None:
+            # The child had what fetching left of it; people know the number that they wrote.
+            words = f"the attempt did not end within its {request.deadline_seconds:.0f} s (deadlineSeconds)"
+            ended = Ended(ended.reason, words, ended.seconds)
         return ended, environment.result()
 
 

@@ -42,6 +42,8 @@ def serve(
     tls_cert: Annotated[Path | None, _option("tls_cert")] = None,
     tls_key: Annotated[Path | None, _option("tls_key")] = None,
     access_log: Annotated[bool, typer.Option("--access-log", help=HELP["access_log"])] = False,
+    payload_log: Annotated[str, _option("payload_log")] = "",
+    payload_sample: Annotated[float | None, _option("payload_sample")] = None,
 ) -> None:
     """Serve models from here: a version of the registry, a file, a folder, or several that a file names."""
     given: dict[str, Any] = {
@@ -66,6 +68,8 @@ def serve(
         "app": app,
         "entrypoint": entrypoint,
         "access_log": access_log,
+        "payload_log": payload_log,
+        "payload_sample": payload_sample,
     }
     for option, variable in FROM_ENVIRONMENT.items():
         named = models if option == "model" else model if option == "models" else None  # one of them goes before the other
@@ -73,8 +77,13 @@ def serve(
             text = environment()[variable]
             given[option] = split_list(text) if option == "trusted_types" else Path(text) if option in _PATHS else text
     chosen = defaults() | {option: value for option, value in given.items() if value is not None}
+    if payload_sample == 0:
+        chosen["payload_sample"] = 0.0
     try:
+        chosen["payload_sample"] = float(chosen["payload_sample"])
         options = Options(**chosen)
     except StartError as error:
         raise CliError(str(error), ExitCode.USAGE) from error
+    except ValueError as error:
+        raise CliError(f"SLIPWAY_PAYLOAD_SAMPLE: a number from 0 to 1 belongs there: {error}", ExitCode.USAGE) from error
     main(options)

@@ -15,6 +15,7 @@ from slipway.serving.failures import RETRY, answer_error, fail
 from slipway.serving.http.exchange import JSON, Exchange
 from slipway.serving.metrics import Metrics
 from slipway.serving.monitoring.observer import REQUEST, request_id
+from slipway.serving.monitoring.traces import Tracer
 
 __all__ = ["JSON", "App", "Direct", "Get", "Post", "Routes"]
 
@@ -59,9 +60,15 @@ class App:
     """The application of a `Listener`. `routes` is replaced when models come and go."""
 
     def __init__(
-        self, metrics: Metrics, *, authorised: Callable[[Exchange], bool] | None = None, access_log: bool = False
+        self,
+        metrics: Metrics,
+        *,
+        authorised: Callable[[Exchange], bool] | None = None,
+        access_log: bool = False,
+        tracer: Tracer | None = None,
     ) -> None:
         self.metrics = metrics
+        self.tracer = tracer
         self.routes: Routes = {}
         self.loading = True
         """Unknown paths are answered 503 as long as not all routes are there."""
@@ -137,6 +144,8 @@ class App:
         else:
             assert isinstance(route, Get | Post | Direct)
             self.metrics.answered(route.model, route.name, exchange.status, seconds)
+            if self.tracer is not None and route.model:
+                _trace(self.tracer, route, exchange, seconds)
         if self._access_log:
             log.line(
                 "request", method=exchange.method, path=exchange.path[:500], status=exchange.status,
@@ -183,6 +192,17 @@ class _Refusal:
 
     route: Route | None
     error: HTTPError
+
+
+def _trace(tracer: Tracer, route: Route, exchange: Exchange, seconds: float) -> None:
+    attributes: dict[str, str | int] = {
+        "http.request.method": exchange.method,
+        "url.path": exchange.path[:500],
+        "http.response.status_code": exchange.status,
+        "slipway.model": route.model,
+        "slipway.request_id": exchange.id,
+    }
+    tracer.answered(f"{exchange.method} {route.name}", attributes, exchange.headers, seconds, failed=exchange.status >= 500)
 
 
 def _not_allowed(exchange: Exchange, allowed: str) -> HTTPError:

@@ -73,4 +73,6 @@ _TYPES: dict[str, Any] = {
     "tls_key": Path,
     "termination_log": Path,
     "trusted_types": split_list,
+    "payload_sample": float,
+    "payload_seconds": float,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -106,7 +107,7 @@ class Models:
 
     def _retire(self, prepared: Prepared) -> None:
         # no request that it has begun lasts longer
-        asyncio.get_running_loop().call_later(2 * self._longest() + 1, prepared.close)
+        asyncio.get_running_loop().call_later(2 * self._longest() + 1, in_background, prepared.close)
 
     def _longest(self) -> float:
         return max(entry.options.timeout for entry in self.entries.values())
@@ -128,9 +129,10 @@ class Models:
         routes["/"] = Get("page", lambda: (200, "text/html; charset=utf-8", shown))
         routes["/v2/repository/index"] = Post("repository_index", self._index)
         if len(self.entries) == 1 and loaded:
-            routes["/predict"] = routes[f"/predict/{loaded[0].endpoints.identity.name}"]
+            only = loaded[0].endpoints.identity.name
+            routes["/predict"], routes["/feedback"] = routes[f"/predict/{only}"], routes[f"/v2/models/{only}/feedback"]
         self._app.routes = routes
-        self._metrics.more = [prepared.families for prepared in loaded]
+        self._metrics.more = [prepared.watch.families for prepared in loaded]
         self._metrics.models.clear()
         for prepared in loaded:
             about = prepared.endpoints.identity
@@ -171,3 +173,8 @@ class Models:
             except (StartError, MemoryError) as error:
                 raise HTTPError(400 if isinstance(error, StartError) else 503, f"{name}: {error}") from error
             log.line("loaded", **prepared.description)
+
+
+def in_background(work: Callable[[], None]) -> None:
+    """`work` on a thread that the process does not wait for."""
+    threading.Thread(target=work, name="retire", daemon=True).start()

@@ -3,7 +3,7 @@ it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,7 @@ from slipway.serving.endpoints import Endpoints
 from slipway.serving.formats import Model
 from slipway.serving.load import Located, load, locate
 from slipway.serving.metrics import Metrics
-from slipway.serving.monitoring.expose import families, monitoring_routes
-from slipway.serving.monitoring.monitor import Monitor
+from slipway.serving.monitoring.watch import Watch
 from slipway.serving.pipeline import Pipeline
 from slipway.serving.service import Context, Handle, Service, load_service
 from slipway.serving.settings import Options
@@ -32,13 +31,13 @@ class Prepared:
     endpoints: Endpoints
     service: Service | None
     routes: Mapping[str, Route]
-    families: Callable[[], Iterable[Any]]
-    """Metrics of its monitoring."""
+    watch: Watch
     description: Mapping[str, Any]
 
     def close(self) -> None:
-        """Lets its threads and processes go."""
+        """Lets its threads and processes go; what monitoring holds is stored by then, or lost after some seconds."""
         self.batcher.close()
+        self.watch.close()
         if self.service is not None:
             self.service.close()
         end: Callable[[], None] | None = getattr(self.model, "close", None)
@@ -52,7 +51,7 @@ def prepare(options: Options, metrics: Metrics) -> Prepared:
     model = load(located, options)
     warm = warm_up(model)
     identity = located.identity
-    monitor = Monitor(model.signature, located.reference())
+    watch = Watch(identity.name, identity.version, model.signature, located.reference(), options)
     batcher = Batcher(
         model,
         metrics,
@@ -62,7 +61,7 @@ def prepare(options: Options, metrics: Metrics) -> Prepared:
         seconds=warm.seconds,
         parallel=getattr(model, "processes", 1),
         inline=getattr(model, "inline", True),
-        observer=monitor,
+        observer=watch,
     )
     if not warm.stackable:
         log.line("requests are not stacked", level="warning", model=located.identity.name, reason=warm.why)
@@ -82,8 +81,8 @@ def prepare(options: Options, metrics: Metrics) -> Prepared:
         batcher,
         endpoints,
         service,
-        {**endpoints.routes(), **monitoring_routes(monitor, identity.name, identity.version)},
-        lambda: families(monitor, identity.name, identity.version),
+        {**endpoints.routes(), **watch.routes()},
+        watch,
         description,
     )
 

@@ -35,6 +35,11 @@ def serve(options: Options) -> int:
     except Exception as error:
         log.line("unexpected error", level="error", error=error)
         return fail(StartError(f"unexpected {type(error).__name__}: {error}"), options)
+    finally:
+        # not imported: then there is nothing to close
+        sinks = sys.modules.get("slipway.serving.monitoring.sink")
+        if sinks is not None:
+            sinks.close_all()
 
 
 def _one(options: Options) -> int:

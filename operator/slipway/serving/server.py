@@ -22,7 +22,8 @@ from slipway.serving.http.listener import Listener, bound_socket
 from slipway.serving.memory import memory_left
 from slipway.serving.metrics import Metrics
 from slipway.serving.models import Models
-from slipway.serving.settings import Options
+from slipway.serving.monitoring.traces import tracer_from
+from slipway.serving.settings import Options, environment
 
 if TYPE_CHECKING:
     from slipway.serving.grpc.server import GrpcServer
@@ -43,7 +44,7 @@ class Server:
         if options.tls_cert is not None and options.tls_key is not None:
             self._certificate = Certificate(options.tls_cert, options.tls_key)
         authorised = self._keys.allows if self._keys is not None else None
-        self._app = App(self.metrics, authorised=authorised, access_log=options.access_log)
+        self._app = App(self.metrics, authorised=authorised, access_log=options.access_log, tracer=tracer_from(environment()))
         self._listener = Listener(self._app, _limits(options))
         self.metrics.in_flight = lambda: self._listener.site.in_flight
         self._grpc: GrpcServer | None = None
@@ -151,6 +152,8 @@ class Server:
         if self._grpc is not None:
             closing.append(self._grpc.close(options.grace))
         lost = sum(await asyncio.gather(*closing))
+        if self._app.tracer is not None:
+            await in_thread(self._app.tracer.close)
         if lost:
             log.line("stopped", level="error", lost=lost, reason=f"not answered within {options.grace:g} s")
             return int(ExitCode.FAILED)

@@ -56,6 +56,12 @@ class Options:
     tls_key: Path | None = None
     """PEM files; read again when they change."""
     access_log: bool = False
+    payload_log: str = ""
+    """Store for requests and answers, and for feedback, as Parquet: ``s3://bucket/prefix``; empty: none is kept."""
+    payload_sample: float = 1.0
+    """Part of the requests that are kept, from 0 to 1."""
+    payload_seconds: float = 60.0
+    """After so long a file is stored, however small."""
     termination_log: Path = TERMINATION_LOG
     """Where the reason of a failed start is left, if that can be written."""
     max_body: int = 16 << 20
@@ -96,6 +102,10 @@ class Options:
             raise _usage(f"--verify {self.verify}: write one of {', '.join(VERIFY)}")
         if self.app and not self.entrypoint:
             raise _usage("--app needs --entrypoint, for example --entrypoint app:Service")
+        if not 0 <= self.payload_sample <= 1:
+            raise _usage(f"--payload-sample {self.payload_sample}: a part from 0 to 1")
+        if not 0.1 <= self.payload_seconds <= 3600:
+            raise _usage(f"--payload-seconds {self.payload_seconds}: must be from 0.1 to 3600")
 
 
 def _dashed(option: str) -> str:
@@ -120,6 +130,8 @@ FROM_ENVIRONMENT = {
     "public_keys": "SLIPWAY_PUBLIC_KEYS",
     "app": "SLIPWAY_APP",
     "entrypoint": "SLIPWAY_ENTRYPOINT",
+    "payload_log": "SLIPWAY_PAYLOAD_LOG",
+    "payload_sample": "SLIPWAY_PAYLOAD_SAMPLE",
 }
 """Options that a variable of the environment can give; the command line goes before it."""
 
@@ -145,6 +157,9 @@ HELP = {
     "tls_cert": "PEM file with the certificate chain: answer HTTPS.",
     "tls_key": "PEM file with its private key.",
     "access_log": "Log every request.",
+    "payload_log": "Keep requests, answers and feedback as Parquet there, s3://bucket/prefix.",
+    "payload_sample": "Part of the requests that are kept, from 0 to 1.",
+    "payload_seconds": "Seconds after which a file is stored, however small.",
     "termination_log": "File for the reason of a failed start.",
     "max_body": "Bytes of a request's body.",
     "max_connections": "Connections that may be open.",

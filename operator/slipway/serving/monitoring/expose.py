@@ -1,15 +1,14 @@
-"""What a monitor knows, for Prometheus and as JSON (docs/metrics.md)."""
+"""What is known of a model version, for Prometheus (docs/metrics.md)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-import orjson
-
-from slipway.serving.app import JSON, Get
 from slipway.serving.monitoring.drift import largest
+from slipway.serving.monitoring.feedback import Feedback
 from slipway.serving.monitoring.monitor import Monitor
+from slipway.serving.monitoring.sink import Sink
 from slipway.serving.monitoring.sketch import OTHER
 from slipway.serving.monitoring.windows import WINDOWS
 
@@ -63,11 +62,37 @@ def families(monitor: Monitor, model: str, version: str) -> Iterator[Any]:
     yield from (psi, most, predicted, rows)
 
 
-def monitoring_routes(monitor: Monitor, model: str, version: str) -> dict[str, Get]:
-    """``GET /v2/models/<model>/drift``, and the same below its version."""
+def feedback_families(feedback: Feedback, model: str, version: str) -> Iterator[Any]:
+    """How often the model was right, or how far off, as far as the truth was told."""
+    from prometheus_client.core import CounterMetricFamily
 
-    def drift() -> tuple[int, str, bytes]:
-        return 200, JSON, orjson.dumps({"model": model, "version": version, **monitor.document()})
+    own, labels = (model, version), ("model", "version")
+    outcomes = CounterMetricFamily("slipway_feedback", "Rows whose truth was told, by outcome.", labels=(*labels, "outcome"))
+    for outcome, count in feedback.outcomes.items():
+        outcomes.add_metric((*own, outcome), count)
+    yield outcomes
+    for name, text, value in (
+        ("slipway_feedback_compared", "Predicted numbers whose truth was told.", feedback.compared),
+        ("slipway_feedback_absolute_error", "The sum of how far they were off.", feedback.absolute_error),
+    ):
+        counter = CounterMetricFamily(name, text, labels=labels)
+        counter.add_metric(own, value)
+        yield counter
 
-    route = Get("drift", drift, model)
-    return {f"/v2/models/{model}/drift": route, f"/v2/models/{model}/versions/{version}/drift": route}
+
+def sink_families(sinks: Mapping[str, Sink], model: str, version: str) -> Iterator[Any]:
+    """What became of the rows of the payload log and of feedback."""
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+    own, labels = (model, version), ("model", "version", "log")
+    stored = CounterMetricFamily("slipway_log_stored_rows", "Rows that the object store has.", labels=labels)
+    files = CounterMetricFamily("slipway_log_files", "Files that the object store has.", labels=labels)
+    lost = CounterMetricFamily("slipway_log_dropped_rows", "Rows that were lost.", labels=(*labels, "reason"))
+    waiting = GaugeMetricFamily("slipway_log_waiting_rows", "Rows in memory.", labels=labels)
+    for name, sink in sinks.items():
+        stored.add_metric((*own, name), sink.written)
+        files.add_metric((*own, name), sink.files)
+        waiting.add_metric((*own, name), sink.waiting)
+        for reason in ("full", "failed", "closed"):
+            lost.add_metric((*own, name, reason), sink.dropped[reason])
+    yield from (stored, files, lost, waiting)

@@ -1,8 +1,8 @@
 """The observer of one model: counts a sample of its rows, within a fixed part of the time.
 
 Batches are only remembered when they are seen; they are counted together, a few hundred rows at a time, because counting
-costs per call more than per row. What counting takes is measured, and kept below `SHARE` of the time that passes: rows
-beyond that are passed over, and their number is told.
+costs per call more than per row. A busy server counts `ROWS_PER_SECOND`, which says as much of a distribution as all of
+them, and what counting takes is measured and kept below `SHARE` of the time. Rows beyond that are passed over, and told.
 """
 
 from __future__ import annotations
@@ -18,17 +18,22 @@ from slipway.serving import log
 from slipway.serving.monitoring.drift import Drift, document, drift
 from slipway.serving.monitoring.observer import Observation
 from slipway.serving.monitoring.sketch import Layout, Sketch
-from slipway.serving.monitoring.windows import FINE_SECONDS, WINDOWS, Windows
+from slipway.serving.monitoring.windows import WINDOWS, Windows
 from slipway.serving.signature import Signature
 from slipway.serving.tensors import Array
 from slipway.training.reference import Reference, category
 
+ROWS_PER_SECOND: Final = 2_000
+SAVED_ROWS: Final = 10_000
+"""Rows that may be saved up in a quiet while."""
 SHARE: Final = 0.02
 """Part of the time that counting may take."""
 SAVED_SECONDS: Final = 0.05
 """Time that may be saved up: so much counting can follow a quiet while."""
 CHUNK_COST: Final = 300_000
 """Comparisons in one go: about a third of a millisecond."""
+REFILL_SECONDS: Final = 0.25
+"""How often the allowance of rows grows; what is remembered is counted by then, or when it is enough."""
 MIN_CHUNK, MAX_CHUNK = 16, 512
 MAX_CLASSES: Final = 100
 LABEL: Final = "label"
@@ -57,6 +62,7 @@ class Monitor:
         self._pending: list[tuple[Sequence[Array], Sequence[Array]]] = []
         self._pending_rows = 0
         self._since = self._clock()
+        self._rows_left = float(SAVED_ROWS)
         self._saved = SAVED_SECONDS
         self._paid = self._stopwatch()
         self._broken = False
@@ -69,9 +75,13 @@ class Monitor:
         if self._broken:
             return
         now = self._clock()
-        if now - self._since > FINE_SECONDS / 2:
+        if now - self._since > REFILL_SECONDS:
             self.flush()  # what is remembered belongs to an earlier time
+            self._rows_left = min(SAVED_ROWS, self._rows_left + ROWS_PER_SECOND * (now - self._since))
             self._since = now
+        if self._rows_left <= 0:
+            self.unobserved += sum([len(inputs[0]) for _, inputs, _ in batch if inputs])
+            return
         for _, inputs, outputs in batch:
             rows = len(inputs[0]) if inputs else 0
             if self._saved <= 0 and not self._earned():
@@ -85,6 +95,7 @@ class Monitor:
                 inputs, outputs = [a[kept] for a in inputs], [a[kept] for a in outputs]
             self._pending.append((inputs, outputs))
             self._pending_rows += rows
+            self._rows_left -= rows
             if self._pending_rows >= self._chunk:
                 self.flush()
 

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from slipway.api.common import ANNOTATION_APPROVE, Approval
-from slipway.api.model_build import ModelBuild, ModelBuildStatus
+from slipway.api.model_build import ModelBuild
+from slipway.api.model_build_status import ModelBuildStatus
 from slipway.cli import complete
 from slipway.cli.errors import CliError
 from slipway.cli.options import ReasonOption, with_session

@@ -10,7 +10,8 @@ from typing import Any
 from slipway.api.app_build import AppBuild, AppBuildRun
 from slipway.api.common import InvalidResource, Resource
 from slipway.api.conditions import AVAILABLE, READY, STALLED, Condition, find
-from slipway.api.model_build import Build, ModelBuild, ModelBuildStatus
+from slipway.api.model_build import ModelBuild
+from slipway.api.model_build_status import Build, ModelBuildStatus
 from slipway.api.model_deployment import Held, ModelDeployment, ModelDeploymentStatus, Revision
 from slipway.cli.output import age, duration, number, short, short_image
 from slipway.kube.port import Object

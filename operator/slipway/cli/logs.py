@@ -10,7 +10,8 @@ import typer
 
 from slipway.api.app_build import AppBuild, AppBuildRun
 from slipway.api.common import LABEL_ATTEMPT, LABEL_BUILD, LABEL_KIND, LABEL_NAME
-from slipway.api.model_build import Build, ModelBuild
+from slipway.api.model_build import ModelBuild
+from slipway.api.model_build_status import Build
 from slipway.cli import complete
 from slipway.cli.cluster import KINDS
 from slipway.cli.errors import CliError, ExitCode

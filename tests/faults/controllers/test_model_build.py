@@ -222,6 +222,22 @@ async def test_only_what_may_pass_is_tried_again(reason: str, attempts: int) -> 
     assert world.registry().latest(MODEL) == 0
 
 
+@pytest.mark.parametrize("reason", [contract.STORE_UNAVAILABLE, contract.INPUT_MISSING])
+async def test_what_heals_by_itself_is_never_given_up(reason: str) -> None:
+    world = build_world()
+    failing, tries = worlds.fail(world, reason), []
+
+    def script(job: dict) -> Ended:
+        tries.append(job["metadata"]["name"])
+        return failing(job) if len(tries) < 6 else worlds.pods(world)(job)
+
+    world.cluster.jobs = script
+    world.patience = 1000.0
+    build = await settle(world, put(model_build(retry={"limit": 1, "backoffSeconds": 1})))
+    assert len(tries) == 6
+    assert ready(build) == ("True", "Promoted")
+
+
 async def test_a_killed_pod_keeps_its_log_and_its_reason() -> None:
     world = build_world()
     world.cluster.jobs = lambda job: Ended(exit_code=137, reason="OOMKilled", log=b"epoch 1\nepoch 2\n")

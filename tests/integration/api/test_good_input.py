@@ -10,15 +10,8 @@ import yaml
 from slipway.api.app_build import AppBuild, AppBuildRun, AppBuildStatus, Layer
 from slipway.api.common import Failure
 from slipway.api.conditions import Condition
-from slipway.api.model_build import (
-    ApprovalStatus,
-    Build,
-    BuildSummary,
-    GateStatus,
-    ModelBuild,
-    ModelBuildStatus,
-    Version,
-)
+from slipway.api.model_build import ModelBuild
+from slipway.api.model_build_status import ApprovalStatus, Build, BuildSummary, GateStatus, ModelBuildStatus, Version
 from slipway.api.model_deployment import Held, ModelDeployment, ModelDeploymentStatus, Revision, Served
 from slipway.api.rollout import GateVerdict, Mark, StepApproval
 from tests.integration.api import resources as r

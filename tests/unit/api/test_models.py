@@ -8,15 +8,8 @@ from hypothesis import strategies as st
 from slipway.api.app_build import AppBuild
 from slipway.api.common import MAX_MESSAGE, Approval, InvalidResource
 from slipway.api.conditions import Condition
-from slipway.api.model_build import (
-    MAX_METRICS,
-    Build,
-    BuildSummary,
-    ModelBuild,
-    ModelBuildStatus,
-    params_problem,
-    status_metrics,
-)
+from slipway.api.model_build import ModelBuild, params_problem
+from slipway.api.model_build_status import MAX_METRICS, Build, BuildSummary, ModelBuildStatus, status_metrics
 from slipway.api.model_deployment import ModelDeployment
 
 DIGEST = "sha256:" + "a" * 64

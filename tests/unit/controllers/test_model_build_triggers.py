@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from slipway.api.model_build import PendingChange, Schedule
+from slipway.api.model_build import Schedule
+from slipway.api.model_build_status import PendingChange
 from slipway.controllers.model_build.triggers import observed_change, schedule_problem, times
 
 BERLIN = "Europe/Berlin"

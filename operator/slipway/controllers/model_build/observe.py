@@ -7,7 +7,8 @@ from datetime import datetime
 
 from slipway.api import conditions
 from slipway.api.common import ANNOTATION_APPROVE, Approval, InvalidResource
-from slipway.api.model_build import Build, ModelBuild
+from slipway.api.model_build import ModelBuild
+from slipway.api.model_build_status import Build
 from slipway.controllers.model_build.observed import Installation, Observed
 from slipway.controllers.model_build.policy import PinnedBuild, build_identity, is_settled, promoter, replacing
 from slipway.controllers.model_build.triggers import Times, observed_change, schedule_times, standing, watches

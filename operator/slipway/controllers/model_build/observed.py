@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from slipway.api.common import Approval
-from slipway.api.model_build import ModelBuild, TriggersStatus
+from slipway.api.model_build import ModelBuild
+from slipway.api.model_build_status import TriggersStatus
 from slipway.controllers.model_build.policy import PinnedBuild
 from slipway.controllers.shared.attempts import Attempt
 from slipway.controllers.shared.pods import PodSettings

@@ -8,7 +8,16 @@ from datetime import datetime
 from slipway.api import conditions
 from slipway.controllers.model_build.job import job_manifest
 from slipway.controllers.model_build.observed import Observed
-from slipway.controllers.model_build.policy import Case, Verdict, decide_promotion, is_what_was_planned, judge, promoter, why
+from slipway.controllers.model_build.policy import (
+    HEALING,
+    Case,
+    Verdict,
+    decide_promotion,
+    is_what_was_planned,
+    judge,
+    promoter,
+    why,
+)
 from slipway.controllers.model_build.validate import Valid
 from slipway.controllers.shared.attempts import (
     Attempt,
@@ -92,7 +101,7 @@ def plan(valid: Valid, now: datetime) -> Planned[Decision]:
 
 def _limits(observed: Observed) -> Limits:
     spec = observed.build.spec
-    return Limits(spec.retry_limit, spec.backoff_seconds, RETRYABLE, spec.suspend)
+    return Limits(spec.retry_limit, spec.backoff_seconds, RETRYABLE, spec.suspend, HEALING)
 
 
 def _judge(observed: Observed, metrics: dict[str, float]) -> tuple[GateResult, ...]:

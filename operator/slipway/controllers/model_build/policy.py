@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from slipway.api import conditions
 from slipway.api.common import Approval
-from slipway.api.model_build import Build, Gate, ModelBuild
+from slipway.api.model_build import Gate, ModelBuild
+from slipway.api.model_build_status import Build
 from slipway.registry.records import GateResult, VersionRecord, digest_of
 from slipway.sources.pinned import PinnedInput, PinnedSource, git_digest, s3_digest
 from slipway.training import contract
@@ -105,6 +106,10 @@ def is_settled(build: ModelBuild, token: str | None, approval: Approval | None, 
 def promoter(build: ModelBuild) -> str:
     """How the history of an alias names this resource."""
     return f"ModelBuild {build.metadata.namespace}/{build.metadata.name}"
+
+
+HEALING = frozenset({contract.SOURCE_MISSING, contract.INPUT_MISSING, contract.STORE_UNAVAILABLE})
+"""What a pod found missing or down and may appear by itself: its build is never given up. Their conditions say so."""
 
 
 # ---- gates ----

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from slipway.api.model_build import Build
+from slipway.api.model_build_status import Build
 from slipway.controllers.model_build.observed import Observed
 from slipway.reconcile.runs import Dataset, RunEvent, RunState
 from slipway.registry.records import VersionRecord

@@ -7,19 +7,19 @@ from datetime import datetime
 
 from slipway.api import conditions
 from slipway.api.common import Failure
-from slipway.api.model_build import (
+from slipway.api.model_build import ModelBuild
+from slipway.api.model_build_status import (
     ApprovalStatus,
     Build,
     BuildSummary,
     GateStatus,
-    ModelBuild,
     ModelBuildStatus,
     Version,
     status_metrics,
 )
 from slipway.controllers.model_build.observed import Observed
 from slipway.controllers.model_build.plan import Decision, Finished, Settled, Working
-from slipway.controllers.model_build.policy import Case, decide_promotion
+from slipway.controllers.model_build.policy import HEALING, Case, decide_promotion
 from slipway.controllers.model_build.runs import run_events
 from slipway.controllers.shared.attempts import Failed, Running, Start, Suspended, Waiting, created
 from slipway.controllers.shared.conditions import of_reason
@@ -124,6 +124,8 @@ def _working(observed: Observed, working: Working, applied: Applied[Decision], n
         case Waiting(failed, words, until, at):
             build = _failed(observed, build, failed, words, at).model_copy(update={"retry_after": until.replace(microsecond=0)})
             reason, message = conditions.RETRYING, f"attempt {_tries(observed)} failed ({failed}): {words}"
+            if failed in HEALING:
+                reason, message = failed, words
             events = _once(observed.build, message, Event("Warning", failed, message))
         case Failed(failed, words, at):
             build = _failed(observed, build, failed, words, at)

@@ -19,7 +19,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from croniter import croniter
 from croniter.croniter import CroniterBadDateError, CroniterError
 
-from slipway.api.model_build import ModelBuild, PendingChange, Schedule, TriggersStatus
+from slipway.api.model_build import ModelBuild, Schedule
+from slipway.api.model_build_status import PendingChange, TriggersStatus
 
 MAX_DEBOUNCES = 10
 _FAR = timedelta(days=366 * 30)

@@ -1,4 +1,4 @@
-"""``slipway approve``: a person decides that a version is promoted."""
+"""``slipway approve``: a person decides that a version is promoted, or that a step of its roll-out begins."""
 
 from __future__ import annotations
 
@@ -6,20 +6,31 @@ from typing import Annotated
 
 import typer
 
+from slipway.api import conditions
 from slipway.api.common import ANNOTATION_APPROVE, Approval
 from slipway.api.model_build import ModelBuild
 from slipway.api.model_build_status import ModelBuildStatus
+from slipway.api.model_deployment import ModelDeployment, ModelDeploymentStatus
 from slipway.cli import complete
+from slipway.cli.cluster import KINDS, resource_name
 from slipway.cli.errors import CliError
 from slipway.cli.options import ReasonOption, with_session
 from slipway.cli.output import say
 from slipway.cli.session import Session
-from slipway.kube.resources import MODEL_BUILD
+from slipway.kube.port import Object
+from slipway.kube.resources import MODEL_BUILD, MODEL_DEPLOYMENT
 
 FIELD_MANAGER = "slipway-cli-approve"
 MAX_REASON = 1024
 
-NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A ModelBuild.", autocompletion=complete.model_builds)]
+NameArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="A ModelBuild or a ModelDeployment; md/NAME or mb/NAME says which.",
+        autocompletion=complete.model_builds,
+    ),
+]
 VersionOption = Annotated[
     int | None, typer.Option("--version", min=1, metavar="N", help="The version to approve. Default: the one that waits.")
 ]
@@ -27,10 +38,15 @@ VersionOption = Annotated[
 
 @with_session
 def approve(session: Session, name: NameArgument, version: VersionOption = None, reason: ReasonOption = "") -> None:
-    """Approve the promotion of a version whose ModelBuild has promotion.approval: Manual.
+    """Approve what waits for a person: the promotion of a ModelBuild's version (promotion.approval: Manual), or the next step
+    of a ModelDeployment's roll-out (approval: Manual).
 
-    Who approved, and why, is recorded in the annotation slipway.dev/approve and in the alias's history.
+    Who approved, and why, is recorded in the annotation slipway.dev/approve, in the alias's history and in the
+    deployment's status.
     """
+    if _is_rollout(session, name):
+        _approve_step(session, name, version, reason)
+        return
     found = session.cluster.require(MODEL_BUILD, session.namespace, name)
     build = ModelBuild.parse(found)
     number, waits = _number(build, version)
@@ -41,6 +57,39 @@ def approve(session: Session, name: NameArgument, version: VersionOption = None,
     session.cluster.annotate(found, ANNOTATION_APPROVE, approval.to_annotation(), field_manager=FIELD_MANAGER)
     alias = build.spec.promotion.alias if build.spec.promotion else ""
     say(f"{build.model}:{number} is approved by {approval.by}; {alias} moves to it now (slipway status {name})")
+
+
+def _is_rollout(session: Session, name: str) -> bool:
+    """Whether a deployment is meant: it is said, or one of that name waits for an approval."""
+    kind = name.strip().rpartition("/")[0].lower()
+    if kind:
+        return KINDS.get(kind) is MODEL_DEPLOYMENT
+    try:
+        plain = resource_name(MODEL_DEPLOYMENT, name)
+    except CliError:
+        return False
+    found = session.cluster.get(MODEL_DEPLOYMENT, session.namespace, plain)
+    ready = conditions.find(_status(found).conditions, conditions.READY) if found is not None else None
+    return ready is not None and ready.reason == conditions.WAITING_FOR_APPROVAL
+
+
+def _status(found: Object) -> ModelDeploymentStatus:
+    return ModelDeployment.parse(found).status or ModelDeploymentStatus()
+
+
+def _approve_step(session: Session, name: str, version: int | None, reason: str) -> None:
+    found = session.cluster.require(MODEL_DEPLOYMENT, session.namespace, name)
+    status = _status(found)
+    ready = conditions.find(status.conditions, conditions.READY)
+    candidate = status.candidate
+    if candidate is None or ready is None or ready.reason != conditions.WAITING_FOR_APPROVAL:
+        raise CliError(f"ModelDeployment {name} waits for nobody: slipway rollout status {name} shows how far it is")
+    if version is not None and version != candidate.version:
+        raise CliError(f"version {version} is not the one that waits: ModelDeployment {name} is at version {candidate.version}")
+    step = 0 if candidate.step is None else candidate.step + 1
+    approval = Approval(version=candidate.version, by=session.person(), reason=reason[:MAX_REASON], step=step)
+    session.cluster.annotate(found, ANNOTATION_APPROVE, approval.to_annotation(), field_manager=FIELD_MANAGER)
+    say(f"step {step + 1} of version {candidate.version} is approved by {approval.by} (slipway rollout watch {name})")
 
 
 def _number(build: ModelBuild, wanted: int | None) -> tuple[int, bool]:

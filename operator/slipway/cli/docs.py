@@ -53,7 +53,7 @@ item for each chain: `modelDeployment`, `modelBuilds` and `appBuild`, each with 
 
 **What it writes to a cluster.** `build` sets the annotation `slipway.dev/rebuild` and `approve` sets `slipway.dev/approve`, each
 by server-side apply with a field manager of its own (`slipway-cli-build`, `slipway-cli-approve`), so that Git and the cluster
-stay equal. `rollback` moves the alias in the registry; only where a ModelDeployment names a version does it change
+stay equal; so do the commands of `rollout` with `slipway.dev/rollout` (`slipway-cli-rollout`). `rollback` moves the alias in the registry; only where a ModelDeployment names a version does it change
 `spec.model.version` (field manager `slipway-cli-rollback`), and says so.
 """
 

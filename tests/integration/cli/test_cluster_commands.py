@@ -94,7 +94,7 @@ def test_a_name_that_is_not_there_lists_close_ones(cli: Cli, api: Cluster) -> No
     assert "another namespace is chosen with -n" in other.stderr
 
 
-@pytest.mark.parametrize("name", ["", "Breast", "a/b/c", "../../secrets", "bc?x=1", "bc bc", "modeldeployment/bc", "n" * 300])
+@pytest.mark.parametrize("name", ["", "Breast", "a/b/c", "../../secrets", "bc?x=1", "bc bc", "appbuild/bc", "n" * 300])
 def test_what_can_be_no_name_never_reaches_the_server(cli: Cli, api: Cluster, name: str) -> None:
     for command in ("build", "approve"):
         result = cli(command, name)

@@ -1,0 +1,163 @@
+"""Roll-outs with real pods and real requests: examples/04-canary and examples/05-rollback, as their pages tell them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import yaml
+
+from local.demo.kubectl import Object, is_ready
+from local.demo.predictions import first_answer, service_url
+from tests.e2e.support import Chain, poll, ready_reason
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+BODY = {"inputs": [{"name": "input", "shape": [1, 3], "datatype": "FP32", "data": [0.1, 0.2, 0.3]}]}
+
+
+@dataclass
+class Requests:
+    """Requests at a steady rate, each on a connection of its own: when each was answered, and how."""
+
+    url: str
+    model: str
+    per_second: float
+    answers: list[tuple[float, int]] = field(default_factory=list)
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def run(self) -> None:
+        with ThreadPoolExecutor(16) as pool:
+            due = time.monotonic()
+            while not self._stop.is_set():
+                pool.submit(self._ask)
+                due += 1 / self.per_second
+                time.sleep(max(0.0, due - time.monotonic()))
+
+    def _ask(self) -> None:
+        try:
+            status = httpx.post(f"{self.url}/v2/models/{self.model}/infer", json=BODY, timeout=10).status_code
+        except httpx.HTTPError:
+            status = 0
+        self.answers.append((time.monotonic(), status))
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def failed(self, since: float = 0.0) -> list[float]:
+        return sorted(at for at, status in self.answers if status != 200 and at >= since)
+
+    def sent(self, since: float, until: float) -> int:
+        return sum(since <= at <= until for at, _ in self.answers)
+
+
+@contextmanager
+def requests(chain: Chain, name: str, per_second: float) -> Iterator[Requests]:
+    with service_url(chain.cluster, name, chain.namespace) as url:
+        first_answer(url, name)
+        made = Requests(url, name, per_second)
+        thread = threading.Thread(target=made.run)
+        thread.start()
+        try:
+            yield made
+        finally:
+            made.stop()
+            thread.join()
+
+
+def apply(chain: Chain, folder: str) -> None:
+    text = chain.cluster.kubectl("kustomize", str(EXAMPLES / folder))
+    for manifest in yaml.safe_load_all(text):
+        chain.apply(manifest)
+
+
+def train(chain: Chain, name: str, **params: float) -> None:
+    """A new version, as the pages have it."""
+    patch = yaml.safe_dump({"spec": {"trainer": {"params": params}}})
+    chain.cluster.kubectl("patch", "modelbuild", name, "-n", chain.namespace, "--type=merge", "-p", patch)
+
+
+def serves(version: int):
+    def holds(found: Object) -> bool:
+        return is_ready(found) and found["status"]["stable"]["version"] == version
+
+    return holds
+
+
+def gave_up(version: int):
+    def holds(found: Object) -> bool:
+        status = found.get("status", {})
+        return status.get("held", {}).get("version") == version and "candidate" not in status
+
+    return holds
+
+
+def test_canary_a_good_version_passes_and_a_bad_one_is_taken_back(chain: Chain) -> None:
+    apply(chain, "04-canary")
+    chain.until("modeldeployment", "canary", serves(1))
+    with requests(chain, "canary", 20.0) as sent:
+        train(chain, "canary", C=2.0)
+        found = chain.until("modeldeployment", "canary", lambda found: "step" in found["status"].get("candidate", {}))
+        assert found["status"]["candidate"]["weight"] == 25
+        chain.until("modeldeployment", "canary", serves(2))
+        assert sent.failed() == []
+        train(chain, "canary", columns=4)
+        found = chain.until("modeldeployment", "canary", gave_up(3))
+        assert ready_reason(found) == "GateFailed"
+        assert "error rate" in found["status"]["held"]["message"]
+        assert found["status"]["stable"]["version"] == 2
+        time.sleep(3)
+        bad = sent.failed()
+    print(f"{len(sent.answers)} requests, {len(bad)} failed within {bad[-1] - bad[0]:.1f} s")
+    assert bad, "the bad version got its share"
+    assert bad[-1] - bad[0] <= 10.0, "one look at the gates (5 s), and 5 s"
+    share = len(bad) / sent.sent(bad[0], bad[-1])
+    assert share <= 0.25 + 0.15, "its weight, and chance: a hundred requests"
+    assert set(status for _, status in sent.answers) <= {200, 400, 422}
+    reasons = [word for word in chain.cluster.kubectl(
+        "get", "events", "-n", chain.namespace, "--field-selector", "involvedObject.kind=ModelDeployment",
+        "-o", "jsonpath={.items[*].reason}",
+    ).split()]  # fmt: skip
+    assert {"StepBegun", "GatePassed", "GateFailed", "Serving"} <= set(reasons)
+
+
+def test_rollback_to_warm_pods_takes_seconds_and_no_request(chain: Chain) -> None:
+    apply(chain, "05-rollback")
+    chain.until("modeldeployment", "rollback", serves(1))
+    with requests(chain, "rollback", 100.0) as sent:
+        train(chain, "rollback", C=2.0)
+        chain.until("modeldeployment", "rollback", serves(2))
+        before = chain.get("modeldeployment", "rollback")
+        assert before is not None
+        first = before["status"]["history"][0]["revision"]
+        started = time.monotonic()
+        patch = yaml.safe_dump({"spec": {"model": {"name": "rollback", "version": 1, "alias": None}}})
+        chain.cluster.kubectl("patch", "modeldeployment", "rollback", "-n", chain.namespace, "--type=merge", "-p", patch)
+        poll("the Service selects the first revision", lambda: selects(chain, "rollback") == first, seconds=30)
+        took = time.monotonic() - started
+        time.sleep(5)
+        assert sent.failed() == []
+        print(f"back in {took:.1f} s, {len(sent.answers)} requests, none failed")
+        assert took <= 5.0
+        # by itself
+        patch = yaml.safe_dump({"spec": {"model": {"name": "rollback", "version": None, "alias": "champion"}}})
+        chain.cluster.kubectl("patch", "modeldeployment", "rollback", "-n", chain.namespace, "--type=merge", "-p", patch)
+        chain.until("modeldeployment", "rollback", serves(2))
+        train(chain, "rollback", columns=4)
+        found = chain.until("modeldeployment", "rollback", gave_up(3))
+        assert found["status"]["stable"]["version"] == 2
+        assert found["status"]["history"][0]["reason"] == "GateFailed"
+        healed = time.monotonic()
+        time.sleep(5)
+        assert sent.failed(since=healed + 2.0) == []
+
+
+def selects(chain: Chain, name: str) -> str:
+    service = chain.get("service", name)
+    assert service is not None
+    return str(service["spec"]["selector"].get("slipway.dev/revision", ""))

@@ -57,7 +57,7 @@ def definitions() -> str:
 
 
 def argocd_config_map() -> str:
-    """The part of ``argocd-cm`` that teaches Argo CD the health of the three kinds."""
+    """The part of ``argocd-cm`` that teaches Argo CD the health of the three kinds, and what can be done to them."""
     lines = [
         "# Merge into Argo CD's own: kubectl -n argocd patch configmap argocd-cm --patch-file argocd-cm.yaml",
         "apiVersion: v1",
@@ -73,8 +73,19 @@ def argocd_config_map() -> str:
     for script in sorted(HEALTH.glob("*/*/health.lua")):
         group, kind = script.parts[-3:-1]
         lines.append(f"  resource.customizations.health.{group}_{kind}: |")
-        lines += [f"    {line}" if line else "" for line in script.read_text(encoding="utf-8").splitlines()]
+        lines += _indented(script, 4)
+    for discovery in sorted(HEALTH.glob("*/*/actions/discovery.lua")):
+        group, kind = discovery.parts[-4:-2]
+        lines.append(f"  resource.customizations.actions.{group}_{kind}: |")
+        lines += ["    discovery.lua: |", *_indented(discovery, 6), "    definitions:"]
+        for action in sorted(discovery.parent.glob("*/action.lua")):
+            lines += [f"    - name: {action.parent.name}", "      action.lua: |", *_indented(action, 8)]
     return _HEADER.format(source="argocd/resource_customizations") + "\n".join(lines) + "\n"
+
+
+def _indented(script: Path, spaces: int) -> list[str]:
+    """The lines of a script as a YAML block."""
+    return [f"{' ' * spaces}{line}" if line else "" for line in script.read_text(encoding="utf-8").splitlines()]
 
 
 def files(helm: str) -> dict[Path, str]:

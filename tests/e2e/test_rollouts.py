@@ -118,11 +118,9 @@ def test_canary_a_good_version_passes_and_a_bad_one_is_taken_back(chain: Chain) 
     assert bad[-1] - bad[0] <= 10.0, "one look at the gates (5 s), and 5 s"
     share = len(bad) / sent.sent(bad[0], bad[-1])
     assert share <= 0.25 + 0.15, "its weight, and chance: a hundred requests"
-    assert set(status for _, status in sent.answers) <= {200, 400, 422}
-    reasons = [word for word in chain.cluster.kubectl(
-        "get", "events", "-n", chain.namespace, "--field-selector", "involvedObject.kind=ModelDeployment",
-        "-o", "jsonpath={.items[*].reason}",
-    ).split()]  # fmt: skip
+    assert {status for _, status in sent.answers} <= {200, 400, 422}
+    words = ("--field-selector", "involvedObject.kind=ModelDeployment", "-o", "jsonpath={.items[*].reason}")
+    reasons = chain.cluster.kubectl("get", "events", "-n", chain.namespace, *words).split()
     assert {"StepBegun", "GatePassed", "GateFailed", "Serving"} <= set(reasons)
 
 

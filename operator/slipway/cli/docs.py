@@ -51,10 +51,11 @@ the fix.
 prints a list of `{"version", "previous", "at", "by", "reason"}`, newest first; `slipway status -o json` prints a list with one
 item for each chain: `modelDeployment`, `modelBuilds` and `appBuild`, each with its `status` as the cluster has it.
 
-**What it writes to a cluster.** `build` sets the annotation `slipway.dev/rebuild` and `approve` sets `slipway.dev/approve`, each
-by server-side apply with a field manager of its own (`slipway-cli-build`, `slipway-cli-approve`), so that Git and the cluster
-stay equal; so do the commands of `rollout` with `slipway.dev/rollout` (`slipway-cli-rollout`). `rollback` moves the alias in the registry; only where a ModelDeployment names a version does it change
-`spec.model.version` (field manager `slipway-cli-rollback`), and says so.
+**What it writes to a cluster.** `build` sets the annotation `slipway.dev/rebuild`, `approve` sets `slipway.dev/approve` and the
+commands of `rollout` set `slipway.dev/rollout`, each by server-side apply with a field manager of its own
+(`slipway-cli-build`, `slipway-cli-approve`, `slipway-cli-rollout`), so that Git and the cluster stay equal. `rollback` moves
+the alias in the registry; only where a ModelDeployment names a version does it change `spec.model.version` (field manager
+`slipway-cli-rollback`), and says so.
 """
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+from slipway.api.common import ANNOTATION_APPROVE, Approval
+from slipway.api.rollout import ANNOTATION_ROLLOUT
 from slipway.kube.port import Object
+from slipway.storage.port import Unavailable
 from tests.fakes.scraper import Behaviour
 from tests.faults.controllers.deployments import REVISION, deployment_world, publish, revisions, selected, settle
 from tests.faults.controllers.worlds import get, model_deployment, put, ready
@@ -37,15 +41,16 @@ async def served(world: World, manifest: Object) -> Object:
     return await settle(world, put(manifest))
 
 
-async def until(world: World, seconds: float = 600.0, **wanted: Any) -> Object:
-    """Runs until status.candidate shows `wanted`, at most so many seconds of the world's time."""
+async def until(world: World, seconds: float = 200.0, reason: str = "", **wanted: Any) -> Object:
+    """Runs until status.candidate shows `wanted` and Ready has `reason`, at most so many seconds of the world's time."""
     operator, end = Operator(world), world.clock.monotonic() + seconds
     while world.clock.monotonic() < end:
         await operator.round()
         world.cluster.settle()
-        candidate = get(world, "ModelDeployment", "cancer").get("status", {}).get("candidate", {})
-        if all(candidate.get(key) == value for key, value in wanted.items()):
-            return get(world, "ModelDeployment", "cancer")
+        found = get(world, "ModelDeployment", "cancer")
+        candidate = found.get("status", {}).get("candidate", {})
+        if all(candidate.get(key) == value for key, value in wanted.items()) and reason in ("", ready(found)[1]):
+            return found
         world.clock.advance(1.0)
     raise AssertionError(f"never {wanted}: {get(world, 'ModelDeployment', 'cancer')['status']}")
 
@@ -258,3 +263,122 @@ async def test_after_the_warm_window_the_way_back_starts_pods_first() -> None:
     assert found["status"]["stable"]["version"] == 2
     assert selected(world) == second
     assert found["status"]["held"]["version"] == 3
+
+
+async def test_a_bad_candidate_is_taken_back_though_the_store_is_gone() -> None:
+    world = deployment_world()
+    first = (await served(world, canary()))["status"]["stable"]["revision"]
+    behave(world, v2=Behaviour(rate=0.0))
+    publish(2)(world)
+    await until(world, step=0)
+
+    def gone(_call: object) -> None:
+        if world.operator_acts:
+            raise Unavailable("no answer")
+
+    world.hook_stores(gone, lambda _call: None)
+    await Operator(world).round()
+    found = get(world, "ModelDeployment", "cancer")
+    assert ready(found) == ("False", "StoreUnavailable")
+    assert found["status"]["candidate"]["step"] == 0, "it stands still"
+    behave(world, v2=Behaviour(errors=0.5))
+    for _ in range(40):
+        await Operator(world).round()
+        world.clock.advance(1.0)
+    assert selected(world) == first
+    assert get(world, "ModelDeployment", "cancer")["status"]["held"]["version"] == 2
+    world.hook_stores(lambda _call: None, lambda _call: None)
+    await settle(world, lambda w: None)
+    assert list(revisions(world)) == [first]
+    assert [pin.versions for pin in world.registry().pins()] == [("default/cancer:1",)]
+
+
+async def test_a_step_waits_for_a_person_whose_name_is_kept() -> None:
+    world = deployment_world()
+    steps = [{"weight": 25}, {"weight": 50, "approval": "Manual"}]
+    await served(world, canary(steps=steps))
+    publish(2)(world)
+    found = await until(world, reason="WaitingForApproval")
+    assert "slipway approve cancer" in found["status"]["conditions"][0]["message"]
+    said = {ANNOTATION_APPROVE: Approval(version=2, by="ann", reason="fine", step=1).to_annotation()}
+    put(canary(steps=steps, annotations=said))(world)
+    found = await until(world, step=1)
+    (approval,) = found["status"]["candidate"]["approvals"]
+    assert (approval["step"], approval["by"], approval["reason"]) == (1, "ann", "fine")
+    found = await settle(world, lambda w: None)
+    assert found["status"]["stable"]["version"] == 2
+
+
+async def test_pause_promote_abort_and_retry() -> None:
+    world = deployment_world()
+
+    def order(action: str, step: int | None = None) -> dict[str, str]:
+        status = get(world, "ModelDeployment", "cancer")["status"]
+        about = status["held"] if action == "retry" else status["candidate"]
+        said = {"action": action, "revision": about["revision"], "since": about["since"], "by": "ann", "step": step}
+        return {ANNOTATION_ROLLOUT: json.dumps(said)}
+
+    first = (await served(world, canary()))["status"]["stable"]["revision"]
+    publish(2)(world)
+    await until(world, step=0)
+    put(canary(annotations=order("pause")))(world)
+    found = await until(world, reason="RolloutPaused")
+    for _ in range(40):
+        await Operator(world).round()
+        world.clock.advance(1.0)
+    assert get(world, "ModelDeployment", "cancer")["status"]["candidate"]["step"] == 0, "though the hold is over"
+    put(canary(annotations=order("promote", 1)))(world)
+    found = await until(world, step=1, seconds=20)
+    found = await settle(world, put(canary(annotations=order("abort"))))
+    assert ready(found) == ("False", "Aborted")
+    assert "aborted by ann" in found["status"]["held"]["message"]
+    assert selected(world) == first
+    found = await settle(world, put(canary(annotations=order("retry"))))
+    assert found["status"]["stable"]["version"] == 2
+    assert "held" not in found["status"]
+
+
+async def test_an_abort_is_not_for_the_next_try() -> None:
+    world = deployment_world()
+    await served(world, canary())
+    publish(2)(world)
+    candidate = (await until(world, step=0))["status"]["candidate"]
+    said = {"action": "abort", "revision": candidate["revision"], "since": candidate["since"]}
+    notes = {ANNOTATION_ROLLOUT: json.dumps(said)}
+    found = await settle(world, put(canary(annotations=notes)))
+    assert ready(found) == ("False", "Aborted")
+    found = await settle(world, put(canary(replicas=4, annotations=notes)))
+    assert found["status"]["stable"]["version"] == 2, "a new spec is a new try"
+
+
+async def test_recreate_never_runs_two_at_once() -> None:
+    world = deployment_world()
+    await served(world, model_deployment(replicas=2, rollout={"strategy": "Recreate"}))
+    publish(2)(world)
+    operator = Operator(world)
+    for _ in range(40):
+        await operator.round()
+        world.cluster.step()
+        world.clock.advance(1.0)
+        pods = {pod["metadata"]["labels"][REVISION] for pod in world.api.all("Pod")}
+        assert len(pods) <= 1
+    found = get(world, "ModelDeployment", "cancer")
+    assert found["status"]["stable"]["version"] == 2
+
+
+async def test_an_alias_moved_back_goes_to_warm_pods_without_steps() -> None:
+    world = deployment_world()
+    slow = [{"weight": 25, "hold": "1h"}]
+    fast = [{"weight": 25}]
+    first = (await served(world, canary(steps=fast, gates=[])))["status"]["stable"]["revision"]
+    publish(2)(world)
+    operator = Operator(world)
+    while get(world, "ModelDeployment", "cancer")["status"]["stable"]["version"] != 2:
+        await operator.round()
+        world.cluster.settle()
+        world.clock.advance(1.0)
+    put(canary(steps=slow, gates=[]))(world)
+    publish(1)(world)
+    await Operator(world).round()
+    assert selected(world) == first
+    assert get(world, "ModelDeployment", "cancer")["status"]["stable"]["version"] == 1

@@ -125,6 +125,7 @@ def _candidate(
         deadline_passed=f"not ready within {seconds} s (spec.progressDeadlineSeconds): {why or 'it never answered'}",
         failed_gate=result.failed if result else None,
         blocked_by=result.blocked if result else None,
+        frozen=observed.unreachable,
         order=order if order is not None and order.concerns(known.revision, known.since) else None,
         approval=Approval.parse(deployment.metadata.annotations.get(ANNOTATION_APPROVE, "")),
         approvals=known.approvals,

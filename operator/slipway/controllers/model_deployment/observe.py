@@ -9,9 +9,11 @@ from slipway.api import conditions
 from slipway.api.app_build import AppBuild
 from slipway.api.common import LABEL_REVISION, InvalidResource
 from slipway.api.model_deployment import ModelDeployment
+from slipway.controllers.model_deployment.judging import subject
 from slipway.controllers.model_deployment.measure import readings
 from slipway.controllers.model_deployment.observed import Installation, Missing, Observed
 from slipway.controllers.model_deployment.policy import is_ready, may_read, revision_of, rolls_out
+from slipway.controllers.model_deployment.program import program_of
 from slipway.controllers.shared.objects import owned, selector
 from slipway.controllers.shared.pods import PodSettings
 from slipway.kube.port import Object
@@ -24,6 +26,7 @@ from slipway.reconcile.deps import Deps
 from slipway.registry.errors import NotInRegistry, UnknownAlias, UnknownVersion
 from slipway.registry.names import ModelName, ModelRef
 from slipway.registry.records import VersionRecord
+from slipway.storage.port import Unavailable
 
 
 def installation(deps: Deps) -> Installation:
@@ -49,7 +52,13 @@ async def observe(deps: Deps, resource: Object, now: datetime) -> Observed:
         deployments=owned(deployment, found),
         service=service if service and owned(deployment, [service]) else None,
     )
-    observed = await _wanted(deps, observed)
+    try:
+        observed = await _wanted(deps, observed)
+    except Unavailable as error:
+        # Without the store no new roll-out begins; but a candidate that does harm is taken back whatever the store does.
+        if subject(deployment, program_of(deployment.spec.rollout), now) is None:
+            raise
+        observed = replace(observed, unreachable=str(error))
     pods = {
         revision: await _pods(deps, deployment, revision)
         for child in observed.deployments

@@ -50,5 +50,7 @@ class Observed:
     service: Object | None = None
     pods: Mapping[str, tuple[Object, ...]] = field(default_factory=dict)
     """Pods by revision, of revisions that are not ready."""
+    unreachable: str | None = None
+    """Why the store does not say what spec asks for, while a roll-out is looked at: what is running is judged all the same."""
     readings: Readings | None = None
     """What the pods measured, when gates are due to be looked at."""

@@ -44,9 +44,13 @@ def plan(valid: Valid, now: datetime) -> Planned[Decision]:
         for name in rollout.retire
         for child in (live[name],)
     )
+    growing, pins = _pins(valid, rollout)
+    if observed.unreachable is not None:
+        pins, deletions = (), ()
     return Planned(
         decision=decision,
-        before=_pins(valid, rollout),
+        before=pins if growing else (),
+        after=() if growing else pins,
         children=_children(valid, rollout, held, live),
         deletions=deletions,
         requeue_after=_requeue(observed, decision),
@@ -82,20 +86,21 @@ def _deployment(valid: Valid, deployments: Mapping[str, Object], revision: str, 
     return None
 
 
-def _pins(valid: Valid, rollout: Rollout) -> tuple[PutPin, ...]:
-    """Says what is used before it is used, and only when that changed: each pin is a write to the store."""
+def _pins(valid: Valid, rollout: Rollout) -> tuple[bool, tuple[PutPin, ...]]:
+    """Says what is used before it is used, and only when that changed: each pin is a write to the store. The first value says
+    whether something is used anew; what is used no more is said after the traffic has been taken from it."""
     observed = valid.observed
     meta, status = observed.deployment.metadata, observed.deployment.status
     model = "/".join(observed.deployment.model_name())
-    entries = (*reversed(status.history), status.stable, status.candidate) if status else ()
+    entries = (*reversed(status.history), status.held, status.stable, status.candidate) if status else ()
     known = {entry.revision: f"{model}:{entry.version}" for entry in entries if entry is not None}
     before = {known[name] for child in observed.deployments if (name := revision_of(child)) in known}
     if valid.wanted is not None and observed.version is not None:
         known[valid.wanted] = f"{observed.version.model}:{observed.version.version}"
     used = {known[name] for name in rollout.run if name in known}
     if used == before or not used:
-        return ()
-    return (PutPin("ModelDeployment", meta.namespace, meta.name, versions=tuple(sorted(used))),)
+        return False, ()
+    return not used <= before, (PutPin("ModelDeployment", meta.namespace, meta.name, versions=tuple(sorted(used))),)
 
 
 def _requeue(observed: Observed, decision: Decision) -> float | None:

@@ -91,6 +91,8 @@ class Facts:
     failed_gate: str | None = None
     blocked_by: str | None = None
     """A gate without data that holds the roll-out up."""
+    frozen: str | None = None
+    """Why nothing may begin now: the store does not answer."""
     order: Order | None = None
     """What a person wants of this very try."""
     approval: Approval | None = None
@@ -145,6 +147,8 @@ def next_step(program: Program, facts: Facts, now: datetime) -> Next:
         )
     if facts.failed_gate is not None:
         return Rollback(conditions.GATE_FAILED, facts.failed_gate)
+    if facts.frozen is not None:
+        return Hold(conditions.STORE_UNAVAILABLE, facts.frozen)
     if facts.deadline_passed is not None:
         return Rollback(conditions.CANDIDATE_FAILED, facts.deadline_passed)
     if not facts.ready:

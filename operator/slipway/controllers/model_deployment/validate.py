@@ -33,6 +33,15 @@ def validate(observed: Observed) -> Valid:
         raise Stalled(
             conditions.INVALID_SPEC, f"podTemplate.metadata.labels.{taken[0]}: labels of {' and '.join(OURS)} are Slipway's own"
         )
+    if observed.unreachable is not None:
+        return Valid(observed, _last_wanted(observed))
     if observed.missing is not None or observed.version is None or observed.image is None:
         return Valid(observed, None)
     return Valid(observed, revision_name(observed.version.digest, observed.image, spec))
+
+
+def _last_wanted(observed: Observed) -> str | None:
+    """What spec asked for when the store last said so."""
+    status = observed.deployment.status
+    known = (status.candidate, status.held, status.stable) if status else ()
+    return next((entry.revision for entry in known if entry is not None), None)

@@ -34,6 +34,8 @@ def reason_of(shown: Shown) -> tuple[str, str]:
     serving = f"version {stable.version} serves on" if stable else "nothing is served yet"
     if observed.missing is not None:
         return observed.missing.reason, f"{observed.missing.message}; {serving}"
+    if observed.unreachable is not None and held is None:
+        return conditions.STORE_UNAVAILABLE, f"the roll-out stands still: {observed.unreachable}; {serving}"
     if held is not None and candidate is not None:
         return conditions.ROLLING_BACK, f"version {held.version} is given up: {held.message}; back to version {candidate.version}"
     if held is not None:

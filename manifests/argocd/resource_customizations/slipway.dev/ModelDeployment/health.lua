@@ -18,8 +18,8 @@ if ready == nil then
   return hs
 end
 hs.message = ready.reason .. ": " .. (ready.message or "")
--- Suspended: spec.replicas is 0, which somebody wanted.
-if ready.reason == "NoReplicas" then
+-- Suspended: somebody wanted it so (no replicas, a pause), or a person has to let the next step begin.
+if ready.reason == "NoReplicas" or ready.reason == "RolloutPaused" or ready.reason == "WaitingForApproval" then
   hs.status = "Suspended"
 -- A held candidate is Degraded although the stable revision serves: what Git asks for is not what runs.
 elseif conditions["Stalled"] ~= nil and conditions["Stalled"].status == "True" then

@@ -1,0 +1,8 @@
+-- Goes on after a pause.
+local about = obj.status.candidate
+if obj.metadata.annotations == nil then
+  obj.metadata.annotations = {}
+end
+obj.metadata.annotations["slipway.dev/rollout"] = '{"action": "resume", "revision": "' .. about.revision
+  .. '", "since": "' .. about.since .. '", "by": "Argo CD"' .. '}'
+return obj

@@ -75,5 +75,7 @@ def test_retry_is_about_what_is_held() -> None:
 def test_the_config_map_defines_every_action() -> None:
     data = yaml.safe_load((ROOT / "manifests/argocd/argocd-cm.yaml").read_text())["data"]
     actions = yaml.safe_load(data["resource.customizations.actions.slipway.dev_ModelDeployment"])
-    assert {definition["name"] for definition in actions["definitions"]} == {path.parent.name for path in ACTIONS.glob("*/action.lua")}
+    assert {definition["name"] for definition in actions["definitions"]} == {
+        path.parent.name for path in ACTIONS.glob("*/action.lua")
+    }
     assert actions["discovery.lua"] == (ACTIONS / "discovery.lua").read_text()

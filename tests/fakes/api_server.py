@@ -163,13 +163,17 @@ class FakeApiServer:
         manager: str = "kubectl-edit",
         subresource: str = "",
     ) -> Object:
-        """Reads, changes and replaces; with `subresource` ``status`` only that part counts, without it all but that.
+        """Reads, changes and replaces; with `subresource` ``status`` only that part counts, with ``scale`` only spec.replicas,
+        without it all but the status.
         Raises AssertionError when there is no such object: then somebody should have made it."""
         entry = self.objects.entries.get((kind, namespace, name))
         assert entry is not None, f"there is no {kind} {namespace}/{name} to edit"
         new = ssa.clone(entry.object)
         change(new)
-        if subresource:
+        if subresource == "scale":
+            scaled, new = new, ssa.clone(entry.object)
+            new["spec"]["replicas"] = scaled["spec"]["replicas"]
+        elif subresource:
             new = {**ssa.clone(entry.object), "status": new.get("status", {})}
         elif kind in rules.WITH_STATUS:
             new = {**new, "status": ssa.clone(entry.object.get("status"))}

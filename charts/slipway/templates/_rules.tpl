@@ -26,6 +26,14 @@
 - apiGroups: [""]
   resources: [services]
   verbs: [get, create, patch]
+# Why: spec.autoscaling is a HorizontalPodAutoscaler of the stable revision. delete: when spec asks for it no more.
+- apiGroups: [autoscaling]
+  resources: [horizontalpodautoscalers]
+  verbs: [get, create, patch, delete]
+# Why: with two or more replicas a drain of nodes takes one pod at a time. delete: when there is one replica again.
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, create, patch, delete]
 # Why: code may lie in a ConfigMap, which is read by its name. No list, no watch: the others are none of our business.
 - apiGroups: [""]
   resources: [configmaps]

@@ -24,7 +24,7 @@ from slipway.api.common import (
 )
 from slipway.api.conditions import Condition
 from slipway.api.pods import PodTemplate, Replicas, Resources
-from slipway.api.rollout import MAX_GATES, MAX_STEPS, GateVerdict, Mark, RolloutSpec, StepApproval
+from slipway.api.rollout import MAX_GATES, MAX_STEPS, Autoscaling, GateVerdict, Mark, RolloutSpec, StepApproval
 
 
 class ModelReference(Model):
@@ -87,6 +87,15 @@ class AppReference(Model):
 
 
 class ModelDeploymentSpec(Model):
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "!has(self.autoscaling) || !has(self.autoscaling.targetCPUPercent) || (has(self.resources)"
+                " && has(self.resources.requests) && 'cpu' in self.resources.requests)",
+                "spec: autoscaling.targetCPUPercent needs resources.requests.cpu: it is a share of that",
+            )
+        )
+    )
     model: ModelReference = Field(description="The model to serve.")
     app: AppReference | None = Field(
         default=None, description="The application around the model. Default: the operator's serving image alone."
@@ -106,6 +115,9 @@ class ModelDeploymentSpec(Model):
         le=86400,
         description="Seconds that a new revision may take to become ready before it is held and the stable one"
         " stays. Default: 300.",
+    )
+    autoscaling: Autoscaling | None = Field(
+        default=None, description="Lets a HorizontalPodAutoscaler choose the number of pods; spec.replicas does not count then."
     )
     rollout: RolloutSpec | None = Field(
         default=None,

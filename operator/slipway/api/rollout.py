@@ -238,6 +238,33 @@ class RolloutSpec(Model):
     )
 
 
+class Autoscaling(Model):
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            ("self.min <= self.max", "autoscaling: min must not be above max"),
+            (
+                "has(self.targetCPUPercent) || has(self.targetRequestsPerSecond)",
+                "autoscaling: give targetCPUPercent, targetRequestsPerSecond, or both",
+            ),
+        )
+    )
+    min: int = Field(default=1, ge=1, le=1000, description="Fewest pods, 1 to 1000. Default: 1.")
+    max: int = Field(ge=1, le=1000, description="Most pods, 1 to 1000.")
+    target_cpu_percent: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        alias="targetCPUPercent",
+        description="CPU use of a pod to aim at, in per cent of resources.requests.cpu, which has to be given.",
+    )
+    target_requests_per_second: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000000,
+        description="Requests per second of a pod to aim at: the metric slipway_requests_per_second of the custom metrics API.",
+    )
+
+
 # ---- status ----
 
 

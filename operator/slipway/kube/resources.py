@@ -20,6 +20,7 @@ NAMESPACE = Resource("", "v1", "Namespace", "namespaces", namespaced=False)
 JOB = Resource("batch", "v1", "Job", "jobs")
 DEPLOYMENT = Resource("apps", "v1", "Deployment", "deployments")
 POD_DISRUPTION_BUDGET = Resource("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
+HORIZONTAL_POD_AUTOSCALER = Resource("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
 LEASE = Resource("coordination.k8s.io", "v1", "Lease", "leases")
 EVENT = Resource("events.k8s.io", "v1", "Event", "events")
 SELF_SUBJECT_REVIEW = Resource("authentication.k8s.io", "v1", "SelfSubjectReview", "selfsubjectreviews", namespaced=False)
@@ -40,6 +41,7 @@ BY_KIND = {
         JOB,
         DEPLOYMENT,
         POD_DISRUPTION_BUDGET,
+        HORIZONTAL_POD_AUTOSCALER,
         LEASE,
         EVENT,
         SELF_SUBJECT_REVIEW,

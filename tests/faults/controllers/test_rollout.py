@@ -241,7 +241,7 @@ async def test_a_bad_version_after_the_promotion_is_taken_back_from_warm_pods() 
 
 async def test_after_the_warm_window_the_way_back_starts_pods_first() -> None:
     world = deployment_world()
-    rollout = {"gates": [], "steps": [{"weight": 50}], "watch": {"for": "1h", "gates": [ERRORS]}, "rollbackWindow": "1m"}
+    rollout = {"gates": [], "steps": [{"weight": 50}], "watch": {"for": "4m", "gates": [ERRORS]}, "rollbackWindow": "10s"}
     first = (await served(world, canary(**rollout)))["status"]["stable"]["revision"]
     found = await settle(world, publish(2))
     assert found["status"]["stable"]["version"] == 2
@@ -253,7 +253,7 @@ async def test_after_the_warm_window_the_way_back_starts_pods_first() -> None:
         world.cluster.settle()
         world.clock.advance(1.0)
     second = found["status"]["stable"]["revision"]
-    for _ in range(90):
+    for _ in range(15):
         await Operator(world).round()
         world.cluster.settle()
         world.clock.advance(1.0)

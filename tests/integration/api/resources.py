@@ -101,7 +101,8 @@ def full_model_deployment() -> Manifest:
         model={"name": "research/breast.cancer", "version": 7},
         app={"image": f"registry.example.com:5000/ml/api:1@sha256:{HEX}"},
         replicas=0,
-        resources={"limits": {"memory": "256Mi"}},
+        resources={"limits": {"memory": "256Mi"}, "requests": {"cpu": "100m"}},
+        autoscaling={"min": 2, "max": 1000, "targetCPUPercent": 70, "targetRequestsPerSecond": 500},
         podTemplate={"metadata": {"annotations": {"a": "b"}}, "spec": {"priorityClassName": "high"}},
         progressDeadlineSeconds=1,
         rollout={

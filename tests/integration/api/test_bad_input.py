@@ -167,6 +167,15 @@ BAD: dict[str, tuple[r.Manifest, list[str]]] = {
     "negative replicas": (r.model_deployment(replicas=-1), ["spec.replicas", "greater than or equal to 0"]),
     "replicas as text": (r.model_deployment(replicas="two"), ["spec.replicas", "numeric"]),
     "no time to become ready": (r.model_deployment(progressDeadlineSeconds=0), ["spec.progressDeadlineSeconds", "equal to 1"]),
+    "autoscaling without a target": (r.model_deployment(autoscaling={"max": 3}), ["autoscaling: give targetCPUPercent"]),
+    "autoscaling upside down": (
+        r.model_deployment(autoscaling={"min": 4, "max": 3, "targetRequestsPerSecond": 5}),
+        ["autoscaling: min must not be above max"],
+    ),
+    "a share of no CPU": (
+        r.model_deployment(autoscaling={"max": 3, "targetCPUPercent": 70}),
+        ["autoscaling.targetCPUPercent needs resources.requests.cpu"],
+    ),
     "canary without steps": (r.rollout(steps=[]), ["spec.rollout", "Canary needs steps"]),
     "weights that fall": (
         r.rollout(steps=[{"weight": 50}, {"weight": 20}]),
@@ -218,7 +227,6 @@ LATER = {
     "queueName": r.model_build(queueName="q"),
     "retention": r.model_build(retention={"versions": 10}),
     "featureView": r.model_build(inputs=[{"name": "a", "s3": {"uri": "s3://a/b"}, "featureView": {"name": "v"}}]),
-    "autoscaling": r.model_deployment(autoscaling={"min": 2}),
     "traffic": r.model_deployment(traffic={}),
 }
 

@@ -97,7 +97,7 @@ def test_every_rule_has_a_message_that_begins_with_the_field(kind: Kind) -> None
     ("name", "paths"),
     [
         ("ModelBuild", ["queueName", "inputs[].featureView"]),
-        ("ModelDeployment", ["autoscaling", "traffic"]),
+        ("ModelDeployment", ["traffic"]),
     ],
 )
 def test_fields_whose_behaviour_is_not_there_yet_are_not_in_the_schema(name: str, paths: list[str]) -> None:

@@ -6,6 +6,7 @@ import json
 
 from slipway.api.common import LABEL_REVISION
 from slipway.controllers.model_deployment.observed import Observed
+from slipway.controllers.model_deployment.scaling import spread
 from slipway.controllers.shared.objects import child_name, labels, metadata, selector
 from slipway.controllers.shared.pods import TMP, container, env, merge, pod_spec, store_env
 from slipway.kube.port import Object
@@ -30,19 +31,20 @@ def deployment_name(observed: Observed, revision: str) -> str:
     return child_name(observed.deployment.metadata.name, revision)
 
 
-def new_deployment(observed: Observed, revision: str, replicas: int, version: VersionRecord, image: str) -> Object:
+def new_deployment(observed: Observed, revision: str, replicas: int | None, version: VersionRecord, image: str) -> Object:
     """The Deployment of a revision that does not exist yet."""
     return _deployment(observed, revision, replicas, _template(observed, revision, version, image))
 
 
-def kept_deployment(observed: Observed, live: Object, revision: str, replicas: int) -> Object:
-    """The Deployment of a revision that exists: its pods as they were made, as many as there shall be now."""
+def kept_deployment(observed: Observed, live: Object, revision: str, replicas: int | None) -> Object:
+    """The Deployment of a revision that exists: its pods as they were made, as many as there shall be now; None: as many as
+    somebody else says."""
     frozen = live["metadata"].get("annotations", {}).get(ANNOTATION_TEMPLATE)
     template: Object = json.loads(frozen) if frozen else live["spec"]["template"]
     return _deployment(observed, revision, replicas, template)
 
 
-def _deployment(observed: Observed, revision: str, replicas: int, template: Object) -> Object:
+def _deployment(observed: Observed, revision: str, replicas: int | None, template: Object) -> Object:
     resource = observed.deployment
     child_labels = labels(resource, "serving", {LABEL_REVISION: revision})
     frozen = canonical_json(template).decode()
@@ -51,7 +53,7 @@ def _deployment(observed: Observed, revision: str, replicas: int, template: Obje
         "kind": "Deployment",
         "metadata": metadata(resource, deployment_name(observed, revision), child_labels, {ANNOTATION_TEMPLATE: frozen}),
         "spec": {
-            "replicas": replicas,
+            **({"replicas": replicas} if replicas is not None else {}),
             "progressDeadlineSeconds": resource.spec.progress_deadline_seconds,
             "revisionHistoryLimit": 1,
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
@@ -99,6 +101,7 @@ def _template(observed: Observed, revision: str, version: VersionRecord, image: 
         installation.service_account,
         containers=[serve],
         terminationGracePeriodSeconds=GRACE_SECONDS,
+        topologySpreadConstraints=spread(selector(resource) | {LABEL_REVISION: revision}),
         volumes=[{"name": "cache", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}],
     )
     template = {"metadata": {"labels": labels(resource, "serving", {LABEL_REVISION: revision})}, "spec": spec}

@@ -17,6 +17,7 @@ from slipway.controllers.model_deployment.observed import Observed
 from slipway.controllers.model_deployment.policy import cause, held_revision, revision_of
 from slipway.controllers.model_deployment.program import Program, program_of
 from slipway.controllers.model_deployment.rollout import Facts
+from slipway.controllers.model_deployment.scaling import full_replicas
 from slipway.controllers.model_deployment.validate import Valid
 from slipway.kube.port import Object
 
@@ -37,14 +38,15 @@ def facts_of(valid: Valid, found: Subject | None, result: Judgement, held: Given
     deployments = {revision_of(child): child for child in observed.deployments}
     selected, shared_by = _service(observed)
     watched = found is not None and found.watched
+    stable = status.stable.revision if status.stable else shared_by
     return Facts(
         wanted=valid.wanted,
-        stable=status.stable.revision if status.stable else shared_by,
+        stable=stable,
         stable_since=status.stable.since if status.stable else None,
         serving=selected,
         held=held.revision if held is not None else None,
         deployments=deployments,
-        replicas=deployment.spec.replicas,
+        replicas=full_replicas(deployment, deployments.get(stable or "")),
         program=program_of(deployment.spec.rollout),
         candidate=_candidate(observed, status.candidate, None if watched else result, deployments),
         previous=tuple(entry.revision for entry in status.history),

@@ -14,6 +14,7 @@ from slipway.controllers.model_deployment.measure import readings
 from slipway.controllers.model_deployment.observed import Installation, Missing, Observed
 from slipway.controllers.model_deployment.policy import is_ready, may_read, revision_of, rolls_out
 from slipway.controllers.model_deployment.program import program_of
+from slipway.controllers.model_deployment.scaling import HELPERS, wants_helpers
 from slipway.controllers.shared.objects import owned, selector
 from slipway.controllers.shared.pods import PodSettings
 from slipway.kube.port import Object
@@ -51,6 +52,7 @@ async def observe(deps: Deps, resource: Object, now: datetime) -> Observed:
         installation=installation(deps),
         deployments=owned(deployment, found),
         service=service if service and owned(deployment, [service]) else None,
+        helpers=await _helpers(deps, deployment),
     )
     try:
         observed = await _wanted(deps, observed)
@@ -65,6 +67,14 @@ async def observe(deps: Deps, resource: Object, now: datetime) -> Observed:
         if (revision := revision_of(child)) and not is_ready(child)
     }
     return replace(observed, pods=pods, readings=await readings(deps, deployment, now))
+
+
+async def _helpers(deps: Deps, deployment: ModelDeployment) -> tuple[Object, ...]:
+    if not wants_helpers(deployment):
+        return ()
+    meta = deployment.metadata
+    found = [await deps.kube.get(resource, meta.namespace, meta.name) for resource in HELPERS]
+    return owned(deployment, [child for child in found if child is not None])
 
 
 async def _pods(deps: Deps, deployment: ModelDeployment, revision: str) -> tuple[Object, ...]:

@@ -48,6 +48,8 @@ class Observed:
     missing: Missing | None = None
     deployments: tuple[Object, ...] = ()
     service: Object | None = None
+    helpers: tuple[Object, ...] = ()
+    """The HorizontalPodAutoscaler and the PodDisruptionBudget, where they are needed or may be left over."""
     pods: Mapping[str, tuple[Object, ...]] = field(default_factory=dict)
     """Pods by revision, of revisions that are not ready."""
     unreachable: str | None = None

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from slipway.controllers.model_deployment.children import kept_deployment, new_deployment, service
+from slipway.controllers.model_deployment.children import deployment_name, kept_deployment, new_deployment, service
 from slipway.controllers.model_deployment.facts import GivenUp, facts_of, given_up, judged
 from slipway.controllers.model_deployment.judging import Judgement, Subject
 from slipway.controllers.model_deployment.observed import Observed
 from slipway.controllers.model_deployment.policy import revision_of
 from slipway.controllers.model_deployment.program import Program, program_of
 from slipway.controllers.model_deployment.rollout import Rollout, next_rollout
+from slipway.controllers.model_deployment.scaling import helpers, is_theirs, left_over
 from slipway.controllers.model_deployment.validate import Valid
 from slipway.kube.port import Object
 from slipway.kube.resources import DEPLOYMENT
@@ -44,17 +45,18 @@ def plan(valid: Valid, now: datetime) -> Planned[Decision]:
         for name in rollout.retire
         for child in (live[name],)
     )
-    growing, pins = _pins(valid, rollout)
-    if observed.unreachable is not None:
+    pins = _pins(valid, rollout)
+    if rollout.gave_up is not None or observed.unreachable is not None:
+        # Nothing but taking the traffic away, which must not wait for the store; the rest is for the next look.
         pins, deletions = (), ()
+    deletions += left_over(observed)
     return Planned(
         decision=decision,
-        before=pins if growing else (),
-        after=() if growing else pins,
+        before=pins,
         children=_children(valid, rollout, held, live),
         deletions=deletions,
         requeue_after=_requeue(observed, decision),
-        live=(*observed.deployments, *((observed.service,) if observed.service else ())),
+        live=(*observed.deployments, *((observed.service,) if observed.service else ()), *observed.helpers),
     )
 
 
@@ -68,13 +70,20 @@ def _children(valid: Valid, rollout: Rollout, held: GivenUp | None, live: Mappin
         note = held.note(observed.deployment) if held is not None else None
         children.append(service(observed, rollout.serve, shared=rollout.shared, held=note))
     for revision, replicas in rollout.run.items():
-        manifest = _deployment(valid, live, revision, replicas)
+        manifest = _deployment(valid, live, revision, _ours(valid, rollout, live.get(revision), revision, replicas))
         if manifest is not None:
             children.append(manifest)
-    return tuple(children)
+    target = deployment_name(observed, rollout.stable) if rollout.stable is not None else None
+    return (*children, *helpers(observed, target))
 
 
-def _deployment(valid: Valid, deployments: Mapping[str, Object], revision: str, replicas: int) -> Object | None:
+def _ours(valid: Valid, rollout: Rollout, live: Object | None, revision: str, replicas: int) -> int | None:
+    """The number of pods to apply; None where the autoscaler decides it, which is for the stable revision only."""
+    scaled = valid.observed.deployment.spec.autoscaling is not None and revision == rollout.stable
+    return None if scaled and not rollout.promoted and live is not None and is_theirs(live) else replicas
+
+
+def _deployment(valid: Valid, deployments: Mapping[str, Object], revision: str, replicas: int | None) -> Object | None:
     """None for a stable revision whose Deployment somebody deleted while spec asks for another: what it was made of is not
     known any more."""
     observed = valid.observed
@@ -86,9 +95,8 @@ def _deployment(valid: Valid, deployments: Mapping[str, Object], revision: str, 
     return None
 
 
-def _pins(valid: Valid, rollout: Rollout) -> tuple[bool, tuple[PutPin, ...]]:
-    """Says what is used before it is used, and only when that changed: each pin is a write to the store. The first value says
-    whether something is used anew; what is used no more is said after the traffic has been taken from it."""
+def _pins(valid: Valid, rollout: Rollout) -> tuple[PutPin, ...]:
+    """Says what is used before it is used, and only when that changed: each pin is a write to the store."""
     observed = valid.observed
     meta, status = observed.deployment.metadata, observed.deployment.status
     model = "/".join(observed.deployment.model_name())
@@ -99,8 +107,8 @@ def _pins(valid: Valid, rollout: Rollout) -> tuple[bool, tuple[PutPin, ...]]:
         known[valid.wanted] = f"{observed.version.model}:{observed.version.version}"
     used = {known[name] for name in rollout.run if name in known}
     if used == before or not used:
-        return False, ()
-    return not used <= before, (PutPin("ModelDeployment", meta.namespace, meta.name, versions=tuple(sorted(used))),)
+        return ()
+    return (PutPin("ModelDeployment", meta.namespace, meta.name, versions=tuple(sorted(used))),)
 
 
 def _requeue(observed: Observed, decision: Decision) -> float | None:

@@ -169,7 +169,7 @@ def _available(observed: Observed, stable: Revision | None) -> Condition:
     generation = observed.deployment.metadata.generation
     if stable is None:
         reason, message, answers = conditions.NO_STABLE, "no revision has been ready yet", False
-    elif observed.deployment.spec.replicas == 0:
+    elif observed.deployment.spec.replicas == 0 and observed.deployment.spec.autoscaling is None:
         reason, message, answers = conditions.NO_REPLICAS, "spec.replicas is 0", False
     else:
         answers = (stable.ready_replicas or 0) > 0

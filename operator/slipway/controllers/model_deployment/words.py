@@ -12,6 +12,7 @@ from slipway.controllers.model_deployment.observed import Observed
 from slipway.controllers.model_deployment.plan import Decision
 from slipway.controllers.model_deployment.policy import cause, gave_up
 from slipway.controllers.model_deployment.program import Begin, Hold, Wait
+from slipway.controllers.model_deployment.scaling import full_replicas
 from slipway.kube.port import Object
 
 
@@ -47,13 +48,13 @@ def reason_of(shown: Shown) -> tuple[str, str]:
 
 def _steady(shown: Shown, stable: Revision | None) -> tuple[str, str]:
     observed = shown.observed
-    replicas = observed.deployment.spec.replicas
+    child = shown.seen.get(stable.revision) if stable else None
+    replicas = full_replicas(observed.deployment, child)
     if replicas == 0:
         return conditions.NO_REPLICAS, "spec.replicas is 0: nothing is served"
     ready = (stable.ready_replicas or 0) if stable else 0
     number = stable.version if stable else 0
     if ready < replicas:
-        child = shown.seen.get(stable.revision) if stable else None
         why = cause(child, observed.pods.get(stable.revision, ())) if child and stable else ""
         return conditions.NOT_READY, f"version {number}: {ready} of {replicas} pods answer" + (f": {why}" if why else "")
     failed = [verdict for verdict in stable.gates if verdict.verdict == "Fail"] if stable else []

@@ -52,6 +52,10 @@ docker-images: ## The images with Docker; `slipway images build` needs none
 	    --build-arg PACKAGES="$$(echo "$$said" | head -1)" --build-arg GLIBC="$$(echo "$$said" | tail -1)" .; \
 	done
 
+.PHONY: bench-rollout
+bench-rollout: $(VENV)/.ready ## Only this: 300 ModelDeployments at once on a real API server
+	@PYTHONPATH=operator:. $(RUN) -m bench.rollout
+
 bench-images: $(VENV)/.ready ## Only this: a changed application file, AppBuild's pod against buildah
 	@PYTHONPATH=operator:. $(RUN) -m bench.images
 

@@ -83,6 +83,21 @@ def argocd_config_map() -> str:
     return _HEADER.format(source="argocd/resource_customizations") + "\n".join(lines) + "\n"
 
 
+def prometheus_rule() -> str:
+    """The rules of Prometheus as a resource of the Prometheus operator."""
+    lines = [
+        "apiVersion: monitoring.coreos.com/v1",
+        "kind: PrometheusRule",
+        "metadata:",
+        "  name: slipway",
+        "  labels:",
+        "    app.kubernetes.io/part-of: slipway",
+        "spec:",
+        *_indented(HERE / "monitoring/slipway.rules.yaml", 2),
+    ]
+    return _HEADER.format(source="monitoring/slipway.rules.yaml") + "\n".join(lines) + "\n"
+
+
 def _indented(script: Path, spaces: int) -> list[str]:
     """The lines of a script as a YAML block."""
     return [f"{' ' * spaces}{line}" if line else "" for line in script.read_text(encoding="utf-8").splitlines()]
@@ -94,6 +109,7 @@ def files(helm: str) -> dict[Path, str]:
         HERE / "install/crds.yaml": definitions(),
         HERE / "install/operator.yaml": operator(helm),
         HERE / "argocd/argocd-cm.yaml": argocd_config_map(),
+        HERE / "monitoring/prometheusrule.yaml": prometheus_rule(),
     }
 
 

@@ -86,7 +86,12 @@ async def measure(folder: Path, kubeconfig: Path, count: int) -> dict[str, Any]:
         "count": count,
         "phases": phases,
         "writes in 20 s of rest": quiet,
-        "machine": {"cpus": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()},
+        "machine": {
+            "cpus": os.cpu_count(),
+            "python": platform.python_version(),
+            "system": platform.platform(),
+            "load": os.getloadavg(),
+        },
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 

@@ -80,7 +80,8 @@ class Settings(BaseSettings):
     workers: int = 8
     store_threads: int = 16
     resync_seconds: float = 30.0
-    alias_poll_seconds: float = 3.0
+    alias_poll_seconds: float = 2.0
+    """Pause between two looks at the registry's news of moved aliases: one request, however many models there are."""
     index_seconds: float = 300.0
     """Seconds between two updates of the registry's search index; 0: never."""
     gc_enabled: bool = True

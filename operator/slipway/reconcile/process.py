@@ -23,6 +23,7 @@ from slipway.reconcile.deps import ControllerFactory, Deps
 from slipway.reconcile.driver import Driver
 from slipway.reconcile.errors import LeaseLost
 from slipway.reconcile.events import EventSender
+from slipway.reconcile.follow import Follower
 from slipway.reconcile.health import Health, Heartbeat
 from slipway.reconcile.lease import Lease
 from slipway.reconcile.moves import RegistryMoves
@@ -108,6 +109,15 @@ class Process:
         )
         fence = self._lease.fence if settings.leader_elect else _no_fence
         self._upkeep = RegistryUpkeep(self._kube, registry, settings, fence, ready=self._gate.problem)
+        self._follower = Follower(
+            self._kube,
+            registry.store,
+            self._threads,
+            settings.watch_namespaces,
+            self._queue.add,
+            interval=settings.alias_poll_seconds,
+            clock=lambda: datetime.now(UTC),
+        )
         self._working = False
         self._look_soon: set[asyncio.Task[bool]] = set()
 
@@ -168,6 +178,7 @@ class Process:
         queue = asyncio.create_task(self._queue.run(), name="queue")
         others = [
             asyncio.create_task(self._resync.run(), name="resync"),
+            asyncio.create_task(self._follower.run(), name="aliases"),
             asyncio.create_task(self._upkeep.run(), name="registry upkeep"),
         ]
         if self.settings.leader_elect:

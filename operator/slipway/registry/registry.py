@@ -26,6 +26,7 @@ from slipway.registry.errors import (
 from slipway.registry.garbage.state import Retired
 from slipway.registry.index import Index
 from slipway.registry.metadata import Metadata, Model, model_name
+from slipway.registry.moved import announce
 from slipway.registry.names import LATEST, ModelName, ModelRef, check_path, check_version
 from slipway.registry.records import AliasMove, Pin, VersionDraft, VersionRecord
 from slipway.registry.sequence import Ends
@@ -171,9 +172,12 @@ class Registry(Attempts, Metadata, Upkeep):
         name = model_name(model)
         if version is not None:
             self._check_usable(name, check_version(version))
-        return self._aliases(name).move(
+        move = self._aliases(name).move(
             alias, version, by=by, reason=reason, expected=expected, writer=self._uuid(), clock=self._clock
         )
+        if move.changed:
+            announce(self.store, move)
+        return move
 
     def history(self, model: Model, alias: str, *, at: datetime | None = None, limit: int | None = None) -> list[AliasMove]:
         """All moves of an alias, newest first, at most `limit`. With `at` (a time with its zone), only those up to

@@ -24,7 +24,6 @@ SETTINGS = Settings(
     registry="memory://registry",
     training_image="registry.example.com/slipway/training@sha256:" + "a" * 64,
     serving_image=BASE,
-    alias_poll_seconds=20.0,
 )
 CODE = {"train.py": "def main(run): ...\n"}
 

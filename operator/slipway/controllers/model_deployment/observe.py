@@ -33,9 +33,7 @@ from slipway.storage.port import Unavailable
 def installation(deps: Deps) -> Installation:
     s = deps.settings
     pods = PodSettings(s.registry, s.store_secret, s.store_endpoint, s.store_region, s.image_pull_policy, s.image_pull_secret)
-    return Installation(
-        pods, s.serving_image, s.serving_service_account, s.trusted_types, s.alias_poll_seconds, s.verification, s.public_keys
-    )
+    return Installation(pods, s.serving_image, s.serving_service_account, s.trusted_types, s.verification, s.public_keys)
 
 
 async def observe(deps: Deps, resource: Object, now: datetime) -> Observed:

@@ -21,7 +21,6 @@ class Installation:
     serving_image: str
     service_account: str
     trusted_types: tuple[str, ...]
-    alias_poll_seconds: float
     verification: Policy = Policy.OFF
     public_keys: str = ""
 

@@ -9,7 +9,6 @@ from datetime import datetime
 from slipway.controllers.model_deployment.children import deployment_name, kept_deployment, new_deployment, service
 from slipway.controllers.model_deployment.facts import GivenUp, facts_of, given_up, judged
 from slipway.controllers.model_deployment.judging import Judgement, Subject
-from slipway.controllers.model_deployment.observed import Observed
 from slipway.controllers.model_deployment.policy import revision_of
 from slipway.controllers.model_deployment.program import Program, program_of
 from slipway.controllers.model_deployment.rollout import Rollout, next_rollout
@@ -55,7 +54,7 @@ def plan(valid: Valid, now: datetime) -> Planned[Decision]:
         before=pins,
         children=_children(valid, rollout, held, live),
         deletions=deletions,
-        requeue_after=_requeue(observed, decision),
+        requeue_after=_requeue(decision),
         live=(*observed.deployments, *((observed.service,) if observed.service else ()), *observed.helpers),
     )
 
@@ -111,10 +110,9 @@ def _pins(valid: Valid, rollout: Rollout) -> tuple[PutPin, ...]:
     return (PutPin("ModelDeployment", meta.namespace, meta.name, versions=tuple(sorted(used))),)
 
 
-def _requeue(observed: Observed, decision: Decision) -> float | None:
-    """An alias is looked at again and again, since whoever moves it cannot tell us; so are gates."""
-    follows = observed.installation.alias_poll_seconds if observed.deployment.spec.model.alias else None
-    waits = [follows, decision.rollout.look_again, decision.judgement.look_again]
+def _requeue(decision: Decision) -> float | None:
+    """When time alone changes something, or gates are due. An alias that moves is told by `slipway.reconcile.follow`."""
+    waits = [decision.rollout.look_again, decision.judgement.look_again]
     if decision.rollout.candidate is not None and decision.program.gates and decision.rollout.weight:
         waits.append(decision.program.interval)
     if decision.rollout.promoted and decision.program.watch_gates:

@@ -45,7 +45,7 @@ def explain(error: BaseException) -> tuple[int, str]:
         package = error.name.partition(".")[0]
         return ExitCode.FAILED, _line(
             f"this command needs the Python package {package}, which is not installed: pip install 'slipway[operator]' "
-            "for commands that talk to a cluster, 'slipway[serving]', 'slipway[training]' or 'slipway[images]' for those"
+            "for commands that talk to a cluster, 'slipway[serving]', 'slipway[training]', 'slipway[images]' or 'slipway[features]' for those"
         )
     return ExitCode.FAILED, _line(f"unexpected {type(error).__name__}: {error} (add --debug for the traceback)")
 

@@ -38,6 +38,7 @@ COMMANDS: Mapping[str, Lazy] = {
     "gc": Lazy(f"{HERE}.gc", "gc", "Delete what nothing refers to.", REGISTRY),
     "import": Lazy(f"{HERE}.importing", "app", "Bring models from other registries.", REGISTRY),
     "web": Lazy(f"{HERE}.web", "web", "Look at the registry in a browser; let MLflow's client read it.", REGISTRY),
+    "features": Lazy(f"{HERE}.features", "app", "Define features, ingest rows, make training sets.", REGISTRY),
     "train": Lazy(f"{HERE}.train", "train", "Run training code here, as a training Job would.", MAKE),
     "serve": Lazy(f"{HERE}.serve", "serve", "Serve a model from here.", MAKE),
     "images": Lazy(f"{HERE}.images", "app", "Build Slipway's own container images.", MAKE),

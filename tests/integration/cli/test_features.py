@@ -1,0 +1,99 @@
+"""The commands of docs/features.md, as a user types them, on a folder."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner, Result
+
+from slipway.cli.main import app
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "features.md"
+DAYS = [datetime(2026, 3, day, tzinfo=UTC) for day in range(1, 9)]
+TIME = pa.timestamp("us", "UTC")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What the page speaks of: the view, a batch, labels."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SLIPWAY_REGISTRY", f"file://{tmp_path}/registry")
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    text = PAGE.read_text()
+    view = re.search(r"```yaml\n(.*?)```", text, re.DOTALL)
+    assert view is not None
+    (tmp_path / "visits.yaml").write_text(view.group(1))
+    batch = {
+        "user": [1, 1],
+        "happened": pa.array([DAYS[0], DAYS[3]], TIME),
+        "known": pa.array([DAYS[1], DAYS[6]], TIME),
+        "pages": [10, 30],
+    }
+    pq.write_table(pa.table(batch), tmp_path / "monday.parquet")
+    labels = {"user": [1, 1], "event_time": pa.array([DAYS[2], DAYS[4]], TIME), "churned": [False, True]}
+    pq.write_table(pa.table(labels), tmp_path / "labels.parquet")
+    return tmp_path
+
+
+def slipway(*words: str) -> Result:
+    return CliRunner().invoke(app, list(words), prog_name="slipway")
+
+
+def test_the_page_s_commands_do_what_it_draws(folder: Path) -> None:
+    lines = [line for line in PAGE.read_text().splitlines() if line.startswith("slipway features ")]
+    assert len(lines) == 6
+    said = {}
+    for line in lines:
+        words = shlex.split(line)[1:]
+        result = slipway(*words)
+        assert result.exit_code == 0, f"{line}: {result.output}"
+        said[words[1]] = result.output
+    assert "visits revision 1" in said["apply"]
+    assert "2 rows written" in said["ingest"]
+    assert "default/churn:1: 2 rows" in said["snapshot"]
+    again = slipway("features", "snapshot", "churn", "--entities", "labels.parquet", "--feature", "visits", "--as-of", "EntityTime",
+                    "--out", "set.parquet", "-o", "json")  # fmt: skip
+    record = json.loads(again.stdout)
+    assert (record["number"], record["changed"]) == (1, False)
+    assert pq.read_table(folder / "set.parquet")["pages"].to_pylist() == [10, 10], "the 30 were not known yet"
+
+
+def test_answers_for_scripts(folder: Path) -> None:
+    applied = slipway("features", "apply", "-f", "visits.yaml", "-o", "json")
+    assert json.loads(applied.stdout)[0]["changed"] is True
+    assert slipway("features", "list", "-o", "name").stdout == "default/visits\n"
+    assert json.loads(slipway("features", "ingest", "visits", "monday.parquet", "-o", "json").stdout)["rows"] == 2
+    shown = json.loads(slipway("features", "show", "visits", "-o", "json").stdout)
+    assert (shown["rows"], shown["newest"]) == (2, "2026-03-04T00:00:00Z")
+    assert json.loads(slipway("features", "get", "visits", "--at", "2026-03-05T00:00Z", "-o", "json").stdout)[0]["pages"] == 10
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["features", "show", "visit"], 3, "no feature view default/visit"),
+        (["features", "ingest", "visits", "nothing.parquet"], 3, "there is no such file"),
+        (["features", "ingest", "visits", "visits.yaml"], 2, ".parquet, .csv"),
+        (["features", "apply", "-f", "bad.yaml"], 1, "features[0].typ: there is no such field"),
+        (
+            ["features", "snapshot", "churn", "--entities", "labels.parquet", "--feature", "visits:page"],
+            1,
+            "has no feature 'page'",
+        ),
+        (["features", "get", "visits", "--at", "yesterday"], 2, "not a time"),
+    ],
+)
+def test_an_error_is_one_line_that_names_the_fix(folder: Path, words: list[str], code: int, message: str) -> None:
+    slipway("features", "apply", "-f", "visits.yaml")
+    (folder / "bad.yaml").write_text("name: x\nentities: [{name: k}]\nfeatures: [{name: f, typ: int64}]\n")
+    result = slipway(*words)
+    assert result.exit_code == code, result.output
+    assert message in result.output
+    assert len(result.stderr.strip().splitlines()) == 1

@@ -6,6 +6,7 @@ A layer is a folder of this directory. Names of layers as arguments run only tho
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = ("unit", "property", "contract", "faults", "integration", "chart", "e2e")
+IN_PARALLEL = frozenset({"unit", "property", "faults"})
+"""Layers that compute: each test makes the world it needs, and no two share one. As many at once as there are cores."""
+WORKERS = min(os.cpu_count() or 1, 8)
 SOURCES = [name for name in ("operator", "local", "manifests", "tests", "bench", "examples") if (ROOT / name).is_dir()]
 
 
@@ -91,6 +95,8 @@ def run_layer(name: str) -> Outcome:
         report = Path(folder) / "report.xml"
         print(f"\n== {name} ==", flush=True)
         words = [sys.executable, "-m", "pytest", f"tests/{name}", "-q", f"--junit-xml={report}"]
+        if name in IN_PARALLEL and WORKERS > 1:
+            words += ["-n", str(WORKERS), "--dist", "worksteal"]
         status = subprocess.run(words, cwd=ROOT, check=False).returncode
         _read_report(report, outcome)
         if status not in (0, 1):
@@ -136,6 +142,8 @@ def main(wanted: list[str]) -> int:
         print(f"tests.run: no layer {unknown[0]}; there are: {', '.join(known)}", file=sys.stderr)
         return 2
     os.environ["PYTHONPATH"] = f"{ROOT / 'operator'}{os.pathsep}{ROOT}"
+    # one for all of a layer's workers, so that they collect the same; another one in each run
+    os.environ.setdefault("PYTHONHASHSEED", str(secrets.randbelow(2**32)))
     outcomes = []
     for name in known:
         if not wanted or name in wanted:

@@ -80,6 +80,7 @@ MATRIX: dict[str, Values] = {
         "readGrants": [{"from": "team-a", "to": "shared"}, {"from": "team-b", "to": "shared"}],
         "insecureRegistries": ["registry.local:5000", "10.0.0.1:5000"],
         "packageIndexUrl": "https://packages.example.com/simple",
+        "prometheus": {"url": "http://prometheus.monitoring:9090"},
         "formats": {"trustedTypes": ["my.Estimator", "sklearn.tree._tree.Tree"]},
     },
 }

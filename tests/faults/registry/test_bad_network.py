@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import random
+import time
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from typing import TypeVar
 from uuid import uuid4
 
 import pytest
@@ -17,6 +20,7 @@ from slipway.storage.port import Progress
 from tests.fakes.bad_network import BadNetwork, Fault
 from tests.fakes.stores import BUCKET, Weed
 
+T = TypeVar("T")
 MODEL = "ns/m"
 FILE = FileEntry(path="model.onnx", digest="sha256:" + "0" * 64, size=1)
 
@@ -111,6 +115,18 @@ def test_a_file_that_changes_while_it_is_stored_is_refused_and_not_kept(tmp_path
     assert store.snapshot() == {}
 
 
+def eventually(read: Callable[[], T], seconds: float = 30.0) -> T:
+    """The first answer of a store that has just been started: it listens before all of its parts have found each other."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return read()
+        except Unavailable:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
 def test_a_killed_and_restarted_store_has_lost_nothing(seaweed: Weed) -> None:
     server = Weed()
     try:
@@ -125,7 +141,7 @@ def test_a_killed_and_restarted_store_has_lost_nothing(seaweed: Weed) -> None:
         with pytest.raises(Unavailable):
             registry.latest(MODEL)
         server.start()
-        assert registry.resolve(f"{MODEL}@champion").version == 2
+        assert eventually(lambda: registry.resolve(f"{MODEL}@champion")).version == 2
         assert registry.verify(registry.get(MODEL, 3)).ok
         assert registry.register(draft("next").model_copy(update={"files": (file,)})).version == 4
     finally:

@@ -74,7 +74,7 @@ def test_a_pytorch_archive_is_refused(tmp_path: Path) -> None:
         b"hello, world\n",
         b"\x89PNG\r\n\x1a\n" + bytes(100),
         b"PAR1" + bytes(20) + b"PAR1",
-        gzip.compress(b"a,b\n1,2\n"),
+        gzip.compress(b"a,b\n1,2\n", mtime=0),
         bz2.compress(b"a,b\n1,2\n"),
         lzma.compress(b"a,b\n1,2\n"),
         zlib.compress(b"a,b\n1,2\n"),

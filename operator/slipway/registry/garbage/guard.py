@@ -50,7 +50,10 @@ class Guard:
             if verdict.outcome == "deleted":
                 return False
             if self._monotonic() >= deadline:
-                raise Unavailable(f"{self._store.uri}: {digest} is being collected as garbage: try again in some minutes")
+                raise Unavailable(
+                    f"{self._store.uri}: {digest} is being collected as garbage, by a collector that may have died over it: "
+                    "try again; the next collection ends that, at the latest six hours later (slipway gc)"
+                )
             self._pause(0.5)
             try:
                 stored = self._store.get(key).data

@@ -76,6 +76,7 @@ class Traffic:
     _thread: threading.Thread | None = None
 
     def __enter__(self) -> Traffic:
+        first_answer(self.url, self.model)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
         return self

@@ -7,6 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import httpx
+
+from local.demo.predictions import first_answer, service_url
 from slipway.images import assemble, entries, layer
 from slipway.images.assemble import Part
 from slipway.images.blobs import StoredFile
@@ -65,7 +68,9 @@ def test_an_application_is_built_changed_found_again_and_served(chain: Chain, tm
         lambda found: found["status"]["build"]["outcome"] == "Succeeded" and found["status"]["image"] == first["status"]["image"],
     )
     assert again["status"]["build"]["reason"] == "CacheHit"
-    assert len(chain.names("jobs")) == 2
+    assert again["status"]["build"]["attempt"] == 0, "nothing was built again"
+    # A Job may go as soon as its result is there and another build is asked for, so two are the most.
+    assert len(chain.names("jobs")) <= 2
 
     chain.apply(code("tiny", train=TINY))
     chain.apply(model_build("tiny", "tiny"))
@@ -78,11 +83,8 @@ def test_an_application_is_built_changed_found_again_and_served(chain: Chain, tm
 
 
 def predict(chain: Chain) -> dict[str, Any]:
-    import httpx
-
-    from local.demo.predictions import service_url
-
     with service_url(chain.cluster, "tiny", chain.namespace) as url:
+        first_answer(url, "tiny")
         names = httpx.get(f"{url}/v2/models/tiny").json()["inputs"]
         rows = {"inputs": [{"name": names[0]["name"], "datatype": "FP32", "shape": [1, 3], "data": [0.1, 0.2, 0.3]}]}
         found: dict[str, Any] = httpx.post(f"{url}/v2/models/tiny/infer", json=rows).raise_for_status().json()

@@ -19,8 +19,9 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
+from slipway.controllers.model_deployment.scaling import HELPERS
 from slipway.kube.client import KubeClient
-from slipway.kube.port import Conflict, Object
+from slipway.kube.port import Conflict, Object, Rejected
 from slipway.kube.resources import APP_BUILD, DEPLOYMENT, JOB, LEASE, MODEL_BUILD, MODEL_DEPLOYMENT, SERVICE
 from slipway.registry.registry import Registry
 from tests.chart import rights
@@ -147,6 +148,9 @@ class Team:
             await self.kube.apply_status(body, field_manager="cluster")
         except Conflict:
             return
+        except Rejected as error:
+            if error.code != 404:  # superseded, and deleted, since it was listed
+                raise
 
     async def ready(self, resource: object, name: str) -> bool:
         found = await self.kube.get(resource, TEAM, name)  # type: ignore[arg-type]
@@ -198,6 +202,7 @@ async def live_and_die(team: Team) -> None:
         return await all_ready() and len(now) == 1 and now != revision
 
     await until(rolled_over, "the next version has replaced the one before, and its Deployment is deleted")
+    await scale(team)
     service = await team.kube.get(SERVICE, TEAM, "cancer")
     assert service is not None
     for resource, name in ((MODEL_DEPLOYMENT, "cancer"), (APP_BUILD, "app"), (MODEL_BUILD, "cancer")):
@@ -207,6 +212,24 @@ async def live_and_die(team: Team) -> None:
         return await asyncio.to_thread(lambda: list(team.registry.pins())) == []
 
     await until(unpinned, "the deployment's pin goes with it")
+
+
+async def scale(team: Team) -> None:
+    """An autoscaler and a disruption budget come, and go again when spec asks for neither."""
+    scaling = {"min": 2, "max": 4, "targetRequestsPerSecond": 500}
+    await team.put(worlds.model_deployment(autoscaling=scaling))
+
+    async def helped() -> bool:
+        return all([await team.kube.get(helper, TEAM, "cancer") for helper in HELPERS])
+
+    await until(helped, "autoscaler and disruption budget are there")
+    await team.put(worlds.model_deployment(replicas=1))
+
+    async def alone() -> bool:
+        await team.start_deployments()
+        return not any([await team.kube.get(helper, TEAM, "cancer") for helper in HELPERS])
+
+    await until(alone, "one pod that nobody scales needs neither")
 
 
 def requests_of_the_operator(log: Path) -> list[Object]:

@@ -74,7 +74,8 @@ def test_kubectl_is_told_what_it_understands(
         kubectl_complete()
         return capsys.readouterr().out.splitlines()
 
-    assert asked("roll") == ["rollback\tTake a deployment back to the version before.", ":4"]
+    rolls = ["rollout\tShow, watch and steer a roll-out.", "rollback\tTake a deployment back to the version before."]
+    assert asked("roll") == [*rolls, ":4"]
     assert asked("model", "show", "") == ["bc", ":4"]
     assert asked("logs", "app") == ["appbuild/", ":6"]
     assert asked("rollback", "") == [":4"]

@@ -110,7 +110,8 @@ async def test_a_resource_is_served_repaired_and_healed(
         async def gone() -> bool:
             return await client.get(JOB, namespace, "cancer") is None and await says(client, namespace) == ""
 
-        await until(gone, "children go with the resource")
+        # the cluster's collector hears of new kinds every half a minute only
+        await until(gone, "children go with the resource", deadline=90.0)
 
 
 async def edit_service(client: KubeClient, namespace: str) -> None:

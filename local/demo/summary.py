@@ -47,7 +47,7 @@ def _times(facts: Facts) -> list[str]:
     equal = f"equal scikit-learn's answers (probabilities within {facts.distance:.0e})"
     lines += ["", f"  {facts.rows} held-out rows {equal}"]
     if facts.operator_bytes:
-        lines.append(f"  the operator uses {facts.operator_bytes / 2**20:.0f} MB of memory")
+        lines.append(f"  the operator uses {facts.operator_bytes / 2**20:.0f} MiB of memory")
     return lines
 
 

@@ -46,31 +46,13 @@ def serve(
     payload_sample: Annotated[float | None, _option("payload_sample")] = None,
 ) -> None:
     """Serve models from here: a version of the registry, a file, a folder, or several that a file names."""
-    given: dict[str, Any] = {
-        "model": model,
-        "models": models,
-        "grpc_port": grpc_port,
-        "workers": workers,
-        "processes": processes,
-        "api_key_file": api_key_file,
-        "tls_cert": tls_cert,
-        "tls_key": tls_key,
-        "name": name,
-        "host": host,
-        "port": port,
-        "registry": registry,
-        "namespace": namespace,
-        "digest": digest,
-        "cache": cache,
-        "trusted_types": split_list(trusted_types),
-        "verify": verify or None,
-        "public_keys": public_keys,
-        "app": app,
-        "entrypoint": entrypoint,
-        "access_log": access_log,
-        "payload_log": payload_log,
-        "payload_sample": payload_sample,
-    }
+    main(_options(dict(locals())))
+
+
+def _options(given: dict[str, Any]) -> Options:
+    """What was said on the command line, else in the environment, else the default. Raises CliError."""
+    given = given | {"trusted_types": split_list(given["trusted_types"]), "verify": given["verify"] or None}
+    model, models, payload_sample = given["model"], given["models"], given["payload_sample"]
     for option, variable in FROM_ENVIRONMENT.items():
         named = models if option == "model" else model if option == "models" else None  # one of them goes before the other
         if not given.get(option) and not named and environment().get(variable):
@@ -81,9 +63,8 @@ def serve(
         chosen["payload_sample"] = 0.0
     try:
         chosen["payload_sample"] = float(chosen["payload_sample"])
-        options = Options(**chosen)
+        return Options(**chosen)
     except StartError as error:
         raise CliError(str(error), ExitCode.USAGE) from error
     except ValueError as error:
         raise CliError(f"SLIPWAY_PAYLOAD_SAMPLE: a number from 0 to 1 belongs there: {error}", ExitCode.USAGE) from error
-    main(options)

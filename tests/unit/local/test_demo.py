@@ -118,7 +118,7 @@ def test_the_summary_says_what_was_added_and_what_to_try(monkeypatch: pytest.Mon
     chain = Chain([Step("first answer", 9.0)], total=9.0, script=2.0, empty_pods=3.0, api_writes=14, resources=2)
     facts = Facts(first=chain, rows=114, stable={"version": 2, "digest": "sha256:d", "image": "i"}, operator_bytes=110 << 20)
     text = render(facts, cluster(Recorder(), monkeypatch, provider="kind"))
-    for words in ("added 4.0 s", "7.0 times", "114 held-out rows", "110 MB", "make down CLUSTER=kind", "first answer"):
+    for words in ("added 4.0 s", "7.0 times", "114 held-out rows", "110 MiB", "make down CLUSTER=kind", "first answer"):
         assert words in text
     data = json.loads(facts.to_json())
     assert data["first"]["added"] == 4.0 and data["machine"]["cores"]

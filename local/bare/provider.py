@@ -55,7 +55,7 @@ class BareProvider:
                 programs = binaries.ensure(self._settings, self._progress)
                 self._sweep_strays()
                 self._prepare(programs)
-                self._start(all_commands(self._layout, programs), programs)
+                self._start_or_repair(all_commands(self._layout, programs), programs)
         return self.info()
 
     def down(self, *, purge: bool = False) -> None:
@@ -187,6 +187,18 @@ class BareProvider:
             return all(path.read_text() == text for path, text, _ in files.everything(self._layout, API_URL))
         except (OSError, ValueError):
             return False
+
+    def _start_or_repair(self, commands: dict[str, Command], programs: Binaries) -> None:
+        inherited = [name for name in DAEMONS if self._daemons.pid(name)]
+        try:
+            self._start(commands, programs)
+        except WaitTimeout:
+            # What was alive when we looked may have been on its way out: a process takes a while to die of SIGKILL.
+            ended = self._daemons.ended(inherited)
+            if ended is None:
+                raise
+            self._progress.say(f"{ended} was running and ended meanwhile; starting it again")
+            self._start(commands, programs)
 
     def _start(self, commands: dict[str, Command], programs: Binaries) -> None:
         began = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from local.probe import wait_until
 from slipway.api.app_build import AppBuild, AppBuildRun, AppBuildStatus, Layer
 from slipway.api.common import Failure
 from slipway.api.conditions import Condition
@@ -192,6 +193,8 @@ def test_the_category_lists_all_kinds(server: Server) -> None:
     ],
 )
 def test_explain_tells_unit_and_default(server: Server, path: str, words: list[str]) -> None:
+    # The server publishes the OpenAPI document of a CRD a moment after the CRD is established.
+    wait_until(f"kubectl explains {path}", lambda: server.kubectl("explain", path).ok, seconds=30, every=0.2)
     said = " ".join(server.kubectl("explain", path).out.split())
     for word in words:
         assert word in said

@@ -203,10 +203,11 @@ class BareProvider:
     def _start(self, commands: dict[str, Command], programs: Binaries) -> None:
         began = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         kubelet_lived = self._daemons.pid("kubelet") is not None
-        for name in ("containerd", "etcd", "kube-apiserver", "seaweedfs", "registry"):
-            self._run(name, commands)
+        started = {
+            name for name in ("containerd", "etcd", "kube-apiserver", "seaweedfs", "registry") if self._run(name, commands)
+        }
         with self._progress.step("API server answers"):
-            self._api_ready(commands)
+            self._api_ready(commands, etcd_started="etcd" in started)
         for name in ("kube-controller-manager", "kube-scheduler"):
             self._run(name, commands)
         self._wait("containerd answers", self._containers.answers, "containerd")
@@ -236,15 +237,16 @@ class BareProvider:
         finally:
             api.close()
 
-    def _run(self, name: str, commands: dict[str, Command]) -> None:
+    def _run(self, name: str, commands: dict[str, Command]) -> bool:
         command = commands[name]
-        self._daemons.start(name, command.argv, files=command.files, env=command.environment)
+        return self._daemons.start(name, command.argv, files=command.files, env=command.environment)
 
-    def _api_ready(self, commands: dict[str, Command]) -> None:
+    def _api_ready(self, commands: dict[str, Command], *, etcd_started: bool) -> None:
         try:
             self._wait("the API server is ready", lambda: self._ask(lambda api: api.ready()), "kube-apiserver", "etcd")
         except WaitTimeout:
-            if self._daemons.pid("etcd") is not None:
+            # An etcd that ran before us and ended has said nothing about its data: it is started again first.
+            if not etcd_started or self._daemons.pid("etcd") is not None:
                 raise
             # It does not wait for the disk, so a power cut can leave it with data it cannot read.
             lost = self._layout.etcd.with_name("etcd.unreadable")

@@ -59,12 +59,15 @@ def test_down_leaves_nothing_and_up_repairs_what_was_killed(cluster: Cluster) ->
 
         bare.up()
         assert traces() != before, "the snapshot sees a cluster that is there"
-        pids = [int(part.detail.split()[-1]) for part in bare.status().parts if part.detail.startswith("pid ")]
+        identity = cluster.kubectl("get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}")
+        pids = {part.name: int(part.detail.split()[-1]) for part in bare.status().parts if part.detail.startswith("pid ")}
         assert len(pids) == 10
-        for pid in pids[::2]:
-            os.kill(pid, signal.SIGKILL)
+        for name in ("etcd", *list(pids)[::2]):
+            os.kill(pids[name], signal.SIGKILL)
         bare.up()
         assert bare.status().up
+        again = cluster.kubectl("get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}")
+        assert again == identity != "", "what the cluster knew is still there"
 
         bare.down()
         assert traces() == before

@@ -10,7 +10,7 @@ from slipway.reconcile.kopf_glue import CHILDREN
 from slipway.reconcile.routing import RESOURCES
 from tests.chart.helm import Object, of_kind
 from tests.fakes.api_server import Call
-from tests.faults.controllers import test_app_build, test_model_build, test_model_deployment, test_scaling, worlds
+from tests.faults.controllers import test_app_build, test_gateway, test_model_build, test_model_deployment, test_scaling, worlds
 from tests.faults.sweep import Report, run_reference
 
 OPERATOR = "system:serviceaccount:slipway-system:slipway"
@@ -72,7 +72,14 @@ def of_call(call: Call) -> set[Right]:
 async def used_by_controllers() -> set[Right]:
     """From whole lives of the three kinds on the in-memory API server, and a pod that is killed."""
     rights: set[Right] = set()
-    lives = (test_model_build.LIFE, test_model_build.MIDWAY, test_app_build.LIFE, test_model_deployment.LIFE, test_scaling.LIFE)
+    lives = (
+        test_model_build.LIFE,
+        test_model_build.MIDWAY,
+        test_app_build.LIFE,
+        test_model_deployment.LIFE,
+        test_scaling.LIFE,
+        test_gateway.LIFE,
+    )
     for life in lives:
         reference = await run_reference(life, Report("rights"))
         for call in reference.calls:

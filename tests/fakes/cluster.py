@@ -15,6 +15,7 @@ from typing import Any
 
 from slipway.kube.port import Object
 from tests.fakes.api_server import FakeApiServer
+from tests.fakes.gateway import RouteScript, accept
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ class SimCluster:
         self.api = api
         self.jobs = jobs
         self.deployments = deployments
+        self.routes: RouteScript = accept
 
     def step(self) -> bool:
         """Moves everything on by one state; says whether anything changed."""
@@ -84,6 +86,9 @@ class SimCluster:
             self._job(job)
         for deployment in self.api.all("Deployment"):
             self._deployment(deployment)
+        for route in self.api.all("HTTPRoute"):
+            if (status := self.routes(route)) is not None:
+                self._set_status(route, status)
         return self.api.revision != before
 
     def settle(self, limit: int = 50) -> None:

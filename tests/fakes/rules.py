@@ -15,7 +15,9 @@ IMMUTABLE = {
     "Job": ("template", "selector", "completions"),
     "Deployment": ("selector",),
 }
-WITH_GENERATION = frozenset({"ModelBuild", "AppBuild", "ModelDeployment", "Job", "Deployment", "PodDisruptionBudget"})
+WITH_GENERATION = frozenset(
+    {"ModelBuild", "AppBuild", "ModelDeployment", "Job", "Deployment", "PodDisruptionBudget", "HTTPRoute"}
+)
 WITH_STATUS = frozenset({*WITH_GENERATION, "Service", "Pod", "Namespace"})
 MAX_ANNOTATIONS = 262144
 
@@ -101,6 +103,13 @@ def with_defaults(obj: Object) -> Object:
         for port in spec.get("ports", ()):
             port.setdefault("protocol", "TCP")
             port.setdefault("targetPort", port["port"])
+    if kind == "HTTPRoute":
+        for parent in spec.get("parentRefs", ()):
+            parent |= {"group": "gateway.networking.k8s.io", "kind": "Gateway"}
+        for rule in spec.get("rules", ()):
+            rule.setdefault("matches", [{"path": {"type": "PathPrefix", "value": "/"}}])
+            for backend in rule.get("backendRefs", ()):
+                backend.setdefault("group", "")
     if kind in ("Job", "Deployment"):
         pod = spec["template"]["spec"]
         pod.setdefault("dnsPolicy", "ClusterFirst")

@@ -30,6 +30,11 @@
 - apiGroups: [autoscaling]
   resources: [horizontalpodautoscalers]
   verbs: [get, create, patch, delete]
+# Why: spec.traffic.gateway is an HTTPRoute. get: what gateways answer for it, and one that is left over. create and patch: it
+# and its weights, by server-side apply. delete: when spec asks for it no more. Gateways themselves are not read.
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [httproutes]
+  verbs: [get, create, patch, delete]
 # Why: with two or more replicas a drain of nodes takes one pod at a time. delete: when there is one replica again.
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]

@@ -141,6 +141,9 @@ ROLLING_BACK = _reason(
     "working",
     "A gate failed after the promotion; the revision before is started and takes over as soon as it is ready.",
 )
+ROUTE_PENDING = _reason(
+    "RoutePending", _D, "working", "The HTTPRoute of spec.traffic.gateway is written; its gateway has not answered for it yet."
+)
 NOT_READY = _reason("NotReady", _D, "working", "The serving revision has fewer ready replicas than spec.replicas asks for.")
 
 # ---- waiting: heals by itself when what is missing appears ----
@@ -167,6 +170,20 @@ MODEL_NOT_FOUND = _reason(
 )
 ALIAS_NOT_FOUND = _reason("AliasNotFound", _D, "waiting", "The model has no such alias yet; it appears with the first promotion.")
 VERSION_NOT_FOUND = _reason("VersionNotFound", _D, "waiting", "The model has no such version.")
+GATEWAY_MISSING = _reason(
+    "GatewayMissing",
+    _D,
+    "waiting",
+    "Gateway API is not installed, or no gateway answers for the HTTPRoute: spec.traffic.gateway names one that is not there, or"
+    " its controller does not run. The stable revision serves, and no candidate gets a weight.",
+)
+ROUTE_REFUSED = _reason(
+    "RouteRefused",
+    _D,
+    "waiting",
+    "A gateway does not take the HTTPRoute, or cannot resolve what it refers to; its words follow. The stable revision serves, and"
+    " no candidate gets a weight.",
+)
 NOT_VERIFIED = _reason(
     "NotVerified", _D, "stalled", "The version cannot prove what the operator's policy demands: provenance, signature."
 )

@@ -25,6 +25,7 @@ from slipway.api.common import (
 from slipway.api.conditions import Condition
 from slipway.api.pods import PodTemplate, Replicas, Resources
 from slipway.api.rollout import MAX_GATES, MAX_STEPS, Autoscaling, GateVerdict, Mark, RolloutSpec, StepApproval
+from slipway.api.traffic import Traffic
 
 
 class ModelReference(Model):
@@ -122,6 +123,9 @@ class ModelDeploymentSpec(Model):
     rollout: RolloutSpec | None = Field(
         default=None,
         description="How the next revision takes over. Default: all at once, as soon as all its pods are ready.",
+    )
+    traffic: Traffic | None = Field(
+        default=None, description="How requests come from outside. Default: by the Service alone, inside the cluster."
     )
 
 

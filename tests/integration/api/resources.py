@@ -105,6 +105,12 @@ def full_model_deployment() -> Manifest:
         autoscaling={"min": 2, "max": 1000, "targetCPUPercent": 70, "targetRequestsPerSecond": 500},
         podTemplate={"metadata": {"annotations": {"a": "b"}}, "spec": {"priorityClassName": "high"}},
         progressDeadlineSeconds=1,
+        traffic={
+            "gateway": {
+                "parentRefs": [{"name": "web", "namespace": "infra", "sectionName": "http", "port": 80}, {"name": "internal"}],
+                "hostnames": ["models.example.com", "*.ml.example.com"],
+            }
+        },
         rollout={
             "strategy": "Canary",
             "steps": [{"weight": 5, "hold": "1h30m", "approval": "Manual"}, {"weight": 5}, {"weight": 100, "hold": "0s"}],

@@ -188,6 +188,18 @@ BAD: dict[str, tuple[r.Manifest, list[str]]] = {
         ["spec.rollout", "only strategy Canary has steps"],
     ),
     "a strategy that does not exist": (r.rollout(strategy="Shadow"), ["spec.rollout.strategy", 'supported values: "Canary"']),
+    "a gateway without a parent": (
+        r.model_deployment(traffic={"gateway": {"parentRefs": []}}),
+        ["spec.traffic.gateway.parentRefs", "at least 1"],
+    ),
+    "a gateway in capitals": (
+        r.model_deployment(traffic={"gateway": {"parentRefs": [{"name": "Web"}]}}),
+        ["spec.traffic.gateway.parentRefs[0].name", "lower-case"],
+    ),
+    "a host name with a path": (
+        r.model_deployment(traffic={"gateway": {"parentRefs": [{"name": "web"}], "hostnames": ["a.example.com/m"]}}),
+        ["spec.traffic.gateway.hostnames[0]", "models.example.com"],
+    ),
     "a hold without a unit": (r.rollout(steps=[{"weight": 10, "hold": "60"}]), ["hold: write a length of time as 30s"]),
     "a hold in days": (r.rollout(steps=[{"weight": 10, "hold": "1d"}]), ["hold: write a length of time as 30s"]),
     "a gate that measures nothing": (r.rollout(gates=[{"name": "g"}]), ["spec.rollout.gates", "exactly one of errorRate"]),

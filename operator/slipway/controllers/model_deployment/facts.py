@@ -11,11 +11,12 @@ from slipway.api.common import ANNOTATION_APPROVE, LABEL_REVISION, Approval
 from slipway.api.model_deployment import ModelDeployment, ModelDeploymentStatus, Revision
 from slipway.api.rollout import ANNOTATION_ROLLOUT, Order
 from slipway.controllers.model_deployment import program as prog
-from slipway.controllers.model_deployment.children import ANNOTATION_HELD, ANNOTATION_STABLE
+from slipway.controllers.model_deployment.children import ANNOTATION_HELD, ANNOTATION_STABLE, deployment_name
+from slipway.controllers.model_deployment.gateway import Route
 from slipway.controllers.model_deployment.judging import Judgement, Subject, judgement, subject
 from slipway.controllers.model_deployment.observed import Observed
 from slipway.controllers.model_deployment.policy import cause, held_revision, revision_of
-from slipway.controllers.model_deployment.program import Program, program_of
+from slipway.controllers.model_deployment.program import Program, program_for
 from slipway.controllers.model_deployment.rollout import Facts
 from slipway.controllers.model_deployment.scaling import full_replicas
 from slipway.controllers.model_deployment.validate import Valid
@@ -30,7 +31,7 @@ def judged(observed: Observed, program: Program, now: datetime) -> tuple[Subject
     return found, judgement(found, program, observed.readings, stable, now)
 
 
-def facts_of(valid: Valid, found: Subject | None, result: Judgement, held: GivenUp | None) -> Facts:
+def facts_of(valid: Valid, found: Subject | None, result: Judgement, held: GivenUp | None, route: Route | None) -> Facts:
     """All that `slipway.controllers.model_deployment.rollout` decides by."""
     observed = valid.observed
     deployment = observed.deployment
@@ -47,8 +48,8 @@ def facts_of(valid: Valid, found: Subject | None, result: Judgement, held: Given
         held=held.revision if held is not None else None,
         deployments=deployments,
         replicas=full_replicas(deployment, deployments.get(stable or "")),
-        program=program_of(deployment.spec.rollout),
-        candidate=_candidate(observed, status.candidate, None if watched else result, deployments),
+        program=program_for(deployment),
+        candidate=_candidate(observed, status.candidate, None if watched else result, deployments, route),
         previous=tuple(entry.revision for entry in status.history),
         watch_failed=result.failed if watched else None,
     )
@@ -109,7 +110,11 @@ def _noted(deployment: ModelDeployment, status: ModelDeploymentStatus, service: 
 
 
 def _candidate(
-    observed: Observed, known: Revision | None, result: Judgement | None, deployments: Mapping[str, Object]
+    observed: Observed,
+    known: Revision | None,
+    result: Judgement | None,
+    deployments: Mapping[str, Object],
+    route: Route | None,
 ) -> prog.Facts | None:
     if known is None:
         return None
@@ -122,6 +127,9 @@ def _candidate(
         revision=known.revision,
         version=known.version,
         ready=False,
+        weight=known.weight or 0,
+        routed=route.weights.get(deployment_name(observed, known.revision)) if route is not None else None,
+        unroutable=(route.problem.reason, route.problem.message) if route is not None and route.problem is not None else None,
         step=known.step,
         step_since=known.step_since,
         deadline_passed=f"not ready within {seconds} s (spec.progressDeadlineSeconds): {why or 'it never answered'}",

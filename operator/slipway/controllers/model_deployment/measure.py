@@ -12,7 +12,7 @@ from slipway.api.rollout import RolloutGate
 from slipway.controllers.model_deployment.children import PORT
 from slipway.controllers.model_deployment.gates import Measured, Readings, Side
 from slipway.controllers.model_deployment.judging import is_due, subject
-from slipway.controllers.model_deployment.program import program_of
+from slipway.controllers.model_deployment.program import program_for
 from slipway.controllers.model_deployment.promql import queries
 from slipway.controllers.model_deployment.samples import MAX_PODS, PodSample, parse
 from slipway.controllers.shared.objects import child_name, selector
@@ -23,7 +23,7 @@ from slipway.reconcile.deps import Deps
 
 async def readings(deps: Deps, deployment: ModelDeployment, now: datetime) -> Readings | None:
     """None when no gate is due. What cannot be read is left out. Raises the errors of the API server."""
-    program = program_of(deployment.spec.rollout)
+    program = program_for(deployment)
     found = subject(deployment, program, now)
     if found is None or not is_due(found, program, now):
         return None

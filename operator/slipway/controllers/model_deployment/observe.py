@@ -7,18 +7,19 @@ from datetime import datetime
 
 from slipway.api import conditions
 from slipway.api.app_build import AppBuild
-from slipway.api.common import LABEL_REVISION, InvalidResource
+from slipway.api.common import LABEL_KIND, LABEL_REVISION, InvalidResource
 from slipway.api.model_deployment import ModelDeployment
+from slipway.controllers.model_deployment.gateway import gateway_of, wants_route
 from slipway.controllers.model_deployment.judging import subject
 from slipway.controllers.model_deployment.measure import readings
 from slipway.controllers.model_deployment.observed import Installation, Missing, Observed
 from slipway.controllers.model_deployment.policy import is_ready, may_read, revision_of, rolls_out
-from slipway.controllers.model_deployment.program import program_of
+from slipway.controllers.model_deployment.program import program_for
 from slipway.controllers.model_deployment.scaling import HELPERS, wants_helpers
 from slipway.controllers.shared.objects import owned, selector
 from slipway.controllers.shared.pods import PodSettings
-from slipway.kube.port import Object
-from slipway.kube.resources import APP_BUILD, DEPLOYMENT, POD, SERVICE
+from slipway.kube.port import Object, Rejected
+from slipway.kube.resources import APP_BUILD, DEPLOYMENT, HTTP_ROUTE, POD, SERVICE
 from slipway.provenance.dsse import KeyInvalid, load_public_keys
 from slipway.provenance.policy import Policy, problem
 from slipway.provenance.verify import verify_claims
@@ -52,11 +53,12 @@ async def observe(deps: Deps, resource: Object, now: datetime) -> Observed:
         service=service if service and owned(deployment, [service]) else None,
         helpers=await _helpers(deps, deployment),
     )
+    observed = await _route(deps, observed)
     try:
         observed = await _wanted(deps, observed)
     except Unavailable as error:
         # Without the store no new roll-out begins; but a candidate that does harm is taken back whatever the store does.
-        if subject(deployment, program_of(deployment.spec.rollout), now) is None:
+        if subject(deployment, program_for(deployment), now) is None:
             raise
         observed = replace(observed, unreachable=str(error))
     pods = {
@@ -73,6 +75,27 @@ async def _helpers(deps: Deps, deployment: ModelDeployment) -> tuple[Object, ...
     meta = deployment.metadata
     found = [await deps.kube.get(resource, meta.namespace, meta.name) for resource in HELPERS]
     return owned(deployment, [child for child in found if child is not None])
+
+
+async def _route(deps: Deps, observed: Observed) -> Observed:
+    deployment = observed.deployment
+    if not wants_route(deployment):
+        return observed
+    try:
+        found = await deps.kube.get(HTTP_ROUTE, deployment.metadata.namespace, deployment.metadata.name)
+    except Rejected as error:
+        # The kind is not there, or not for us: a condition when somebody asks for it, and nothing otherwise.
+        if gateway_of(deployment) is None:
+            return observed
+        words = f"spec.traffic.gateway: {error}; install Gateway API, or leave the field out"
+        return replace(observed, unroutable=Missing(conditions.GATEWAY_MISSING, words))
+    if found is None or owned(deployment, [found]):
+        return replace(observed, route=found)
+    taken = gateway_of(deployment) is not None and LABEL_KIND not in found["metadata"].get("labels", {})
+    words = (
+        f"HTTPRoute {deployment.metadata.name} exists and is not Slipway's: remove it, or give this ModelDeployment another name"
+    )
+    return replace(observed, unroutable=Missing(conditions.NAME_TAKEN, words) if taken else None)
 
 
 async def _pods(deps: Deps, deployment: ModelDeployment, revision: str) -> tuple[Object, ...]:

@@ -49,6 +49,10 @@ class Observed:
     service: Object | None = None
     helpers: tuple[Object, ...] = ()
     """The HorizontalPodAutoscaler and the PodDisruptionBudget, where they are needed or may be left over."""
+    route: Object | None = None
+    """The HTTPRoute, where one is needed or may be left over."""
+    unroutable: Missing | None = None
+    """Why there can be no HTTPRoute, when spec asks for one."""
     pods: Mapping[str, tuple[Object, ...]] = field(default_factory=dict)
     """Pods by revision, of revisions that are not ready."""
     unreachable: str | None = None

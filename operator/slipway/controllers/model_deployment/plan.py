@@ -8,9 +8,19 @@ from datetime import datetime
 
 from slipway.controllers.model_deployment.children import deployment_name, kept_deployment, new_deployment, service
 from slipway.controllers.model_deployment.facts import GivenUp, facts_of, given_up, judged
+from slipway.controllers.model_deployment.gateway import (
+    LOOK_AGAIN,
+    Route,
+    candidate_service,
+    gateway_of,
+    http_route,
+    left_over_route,
+    route_of,
+)
 from slipway.controllers.model_deployment.judging import Judgement, Subject
+from slipway.controllers.model_deployment.observed import Observed
 from slipway.controllers.model_deployment.policy import revision_of
-from slipway.controllers.model_deployment.program import Program, program_of
+from slipway.controllers.model_deployment.program import Program, program_for
 from slipway.controllers.model_deployment.rollout import Rollout, next_rollout
 from slipway.controllers.model_deployment.scaling import helpers, is_theirs, left_over
 from slipway.controllers.model_deployment.validate import Valid
@@ -28,16 +38,19 @@ class Decision:
     """What was held before."""
     subject: Subject | None
     judgement: Judgement
+    route: Route | None = None
+    """What gateways said of the route, as it was read."""
 
 
 def plan(valid: Valid, now: datetime) -> Planned[Decision]:
     """The whole plan; `now` decides what time alone changes."""
     observed = valid.observed
-    program = program_of(observed.deployment.spec.rollout)
+    program = program_for(observed.deployment)
     subject, result = judged(observed, program, now)
     held = given_up(observed)
-    rollout = next_rollout(facts_of(valid, subject, result, held), now)
-    decision = Decision(valid.wanted, rollout, program, held, subject, result)
+    route = route_of(observed, now)
+    rollout = next_rollout(facts_of(valid, subject, result, held, route), now)
+    decision = Decision(valid.wanted, rollout, program, held, subject, result, route)
     live = {revision_of(child): child for child in observed.deployments}
     deletions = tuple(
         Deletion(DEPLOYMENT, child["metadata"]["namespace"], child["metadata"]["name"], child["metadata"]["uid"])
@@ -48,14 +61,14 @@ def plan(valid: Valid, now: datetime) -> Planned[Decision]:
     if rollout.gave_up is not None or observed.unreachable is not None:
         # Nothing but taking the traffic away, which must not wait for the store; the rest is for the next look.
         pins, deletions = (), ()
-    deletions += left_over(observed)
+    deletions += (*left_over(observed), *left_over_route(observed))
     return Planned(
         decision=decision,
         before=pins,
         children=_children(valid, rollout, held, live),
         deletions=deletions,
         requeue_after=_requeue(decision),
-        live=(*observed.deployments, *((observed.service,) if observed.service else ()), *observed.helpers),
+        live=(*observed.deployments, *(child for child in (observed.service, observed.route) if child), *observed.helpers),
     )
 
 
@@ -68,12 +81,27 @@ def _children(valid: Valid, rollout: Rollout, held: GivenUp | None, live: Mappin
             held = GivenUp(rollout.gave_up, rollout.reason, rollout.message)
         note = held.note(observed.deployment) if held is not None else None
         children.append(service(observed, rollout.serve, shared=rollout.shared, held=note))
+        children += _routed(observed, rollout, live)
     for revision, replicas in rollout.run.items():
         manifest = _deployment(valid, live, revision, _ours(valid, rollout, live.get(revision), revision, replicas))
         if manifest is not None:
             children.append(manifest)
     target = deployment_name(observed, rollout.stable) if rollout.stable is not None else None
     return (*children, *helpers(observed, target))
+
+
+def _routed(observed: Observed, rollout: Rollout, live: Mapping[str, Object]) -> list[Object]:
+    """The HTTPRoute, and before it the candidate's own Service, which it names. None where the kind is missing."""
+    gateway = gateway_of(observed.deployment)
+    if gateway is None or observed.unroutable is not None:
+        return []
+    deployment = live.get(rollout.candidate or "")
+    if not rollout.routed or rollout.candidate is None or deployment is None:
+        return [http_route(observed, gateway, None, 0)]
+    return [
+        candidate_service(observed, rollout.candidate, deployment),
+        http_route(observed, gateway, rollout.candidate, rollout.weight),
+    ]
 
 
 def _ours(valid: Valid, rollout: Rollout, live: Object | None, revision: str, replicas: int) -> int | None:
@@ -117,4 +145,8 @@ def _requeue(decision: Decision) -> float | None:
         waits.append(decision.program.interval)
     if decision.rollout.promoted and decision.program.watch_gates:
         waits.append(decision.program.interval)
+    if decision.route is not None:
+        waits.append(decision.route.look_again)
+        if decision.rollout.routed and decision.rollout.weight and not decision.rollout.step_ready:
+            waits.append(LOOK_AGAIN)
     return min((seconds for seconds in waits if seconds is not None), default=None)

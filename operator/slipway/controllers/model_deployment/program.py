@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from slipway.api import conditions
 from slipway.api.common import Approval
+from slipway.api.model_deployment import ModelDeployment
 from slipway.api.rollout import Order, RolloutGate, RolloutSpec, StepApproval, seconds_of
 
 SETTLE_SECONDS = 5
@@ -37,6 +38,11 @@ class Program:
     exact: bool = False
     """Weights are set by a gateway, and not by numbers of pods."""
 
+    @property
+    def routed(self) -> bool:
+        """Whether a gateway has to split requests on the way."""
+        return self.exact and bool(self.steps)
+
     def at_once(self) -> Program:
         """The same without steps: for a way back to what served before, or when there is nothing to protect."""
         return replace(self, steps=(), manual=frozenset(), gates=())
@@ -65,6 +71,18 @@ def program_of(spec: RolloutSpec | None, *, exact: bool = False) -> Program:
     )
 
 
+def program_for(deployment: ModelDeployment) -> Program:
+    """The program of a resource."""
+    traffic = deployment.spec.traffic
+    return program_of(deployment.spec.rollout, exact=traffic is not None and traffic.gateway is not None)
+
+
+def share_replicas(replicas: int, weight: int) -> int:
+    """Pods of a candidate that gets exactly `weight` per cent of the requests: as many as carry that share of what `replicas`
+    carry, rounded up."""
+    return math.ceil(replicas * weight / 100)
+
+
 def candidate_replicas(replicas: int, weight: int) -> int:
     """Pods of the candidate that give it at most `weight` per cent of the requests beside `replicas` stable ones, which all
     stay so that they can carry everything again at once; but at least one, and as many as the stable revision at most."""
@@ -86,6 +104,12 @@ class Facts:
     """The pods of the present step, or of the first one, are all ready."""
     step: int | None = None
     step_since: datetime | None = None
+    weight: int = 0
+    """Per cent of the requests that it was given last."""
+    routed: int | None = None
+    """Per cent that gateways give it now; None while they do not know it, or have not taken the newest weights."""
+    unroutable: tuple[str, str] | None = None
+    """Reason and message of why gateways do not split requests."""
     deadline_passed: str | None = None
     """Why the pods did not become ready in time."""
     failed_gate: str | None = None
@@ -167,9 +191,14 @@ def _following(facts: Facts) -> int:
 
 
 def _held_up(program: Program, facts: Facts, now: datetime) -> Hold | None:
-    if facts.step is None or facts.step >= len(program.steps):
+    if facts.step is not None and facts.step >= len(program.steps):
         # The gates have had their say; what is left is that the pods become ready.
         return None
+    if program.routed and facts.unroutable is not None:
+        return Hold(*facts.unroutable)
+    if facts.step is None:
+        waits = program.routed and facts.routed is None
+        return Hold(conditions.ROUTE_PENDING, "the gateway does not know its pods yet") if waits else None
     if facts.step_since is None:
         return Hold(conditions.CANDIDATE_PROGRESSING, "")
     left = (facts.step_since + timedelta(seconds=program.steps[facts.step].hold) - now).total_seconds()

@@ -50,6 +50,8 @@ class Rollout:
     shared: bool = False
     weight: int = 0
     """Per cent of the requests that the candidate shall have."""
+    routed: bool = False
+    """A gateway gives it that, and not the number of its pods."""
     step: int | None = None
     """Index of the step that the candidate is at."""
     step_ready: bool = False
@@ -145,7 +147,8 @@ def _replicas(facts: Facts, plan: Program, step: int | None) -> int:
     index = 0 if step is None else step
     if index >= len(plan.steps):
         return facts.replicas
-    return prog.candidate_replicas(facts.replicas, plan.steps[index].weight)
+    pods = prog.share_replicas if plan.exact else prog.candidate_replicas
+    return pods(facts.replicas, plan.steps[index].weight)
 
 
 def _after(facts: Facts, plan: Program, target: str, decided: Next, now: datetime) -> Rollout:
@@ -173,26 +176,38 @@ def _on_the_way(facts: Facts, plan: Program, target: str, decided: Next, step: i
         run[stable] = 0
         if not _stable_has_ended(facts):
             run[target] = 0
-    weight = 0
-    if step is not None and plan.steps:
-        weight = plan.steps[min(step, len(plan.steps) - 1)].weight
-    alone = set(facts.deployments) <= set(run)
     # Beside one Service the weight is the number of pods, so nothing else may be there that it would select.
-    made = _lay_out(facts, run, now, alone=bool(plan.steps))
+    made = _lay_out(facts, run, now, alone=bool(plan.steps) and not plan.exact)
     waits = [made.look_again, decided.until if isinstance(decided, Hold) else None]
     child = facts.deployments.get(target)
-    weight = weight if alone else 0
+    ready = child is not None and is_ready(child, run[target])
+    weight, in_force = _weight(facts, plan, step, ready=ready, alone=set(facts.deployments) <= set(run))
     return replace(
         made,
         candidate=target,
         serve=stable if stable is not None else target,
         shared=weight > 0 and not plan.exact,
         weight=weight,
+        routed=plan.routed,
         step=step,
-        step_ready=weight > 0 and child is not None and is_ready(child, run[target]),
+        step_ready=weight > 0 and ready and in_force,
         next=decided,
         look_again=min((wait for wait in waits if wait is not None), default=None),
     )
+
+
+def _weight(facts: Facts, plan: Program, step: int | None, *, ready: bool, alone: bool) -> tuple[int, bool]:
+    """Per cent that the candidate shall have, and whether it has them as far as is known."""
+    if step is None or not plan.steps:
+        return 0, False
+    weight = plan.steps[min(step, len(plan.steps) - 1)].weight
+    if not plan.exact:
+        return (weight if alone else 0), True
+    known = facts.candidate
+    if not ready:
+        # Pods first, then requests for them.
+        weight = min(weight, known.weight if known is not None else 0)
+    return weight, known is not None and known.routed == weight
 
 
 def _steady(facts: Facts, now: datetime) -> Rollout:

@@ -15,6 +15,9 @@ from slipway.controllers.model_deployment.program import Begin, Hold, Wait
 from slipway.controllers.model_deployment.scaling import full_replicas
 from slipway.kube.port import Object
 
+UNROUTED = (conditions.ROUTE_PENDING, conditions.GATEWAY_MISSING, conditions.ROUTE_REFUSED, conditions.NAME_TAKEN)
+"""Reasons for which a candidate gets no requests through a gateway."""
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -57,6 +60,9 @@ def _steady(shown: Shown, stable: Revision | None) -> tuple[str, str]:
     if ready < replicas:
         why = cause(child, observed.pods.get(stable.revision, ())) if child and stable else ""
         return conditions.NOT_READY, f"version {number}: {ready} of {replicas} pods answer" + (f": {why}" if why else "")
+    route = shown.decision.route
+    if route is not None and route.problem is not None:
+        return route.problem.reason, f"{route.problem.message}; version {number} serves on {ready} of {replicas} pods"
     failed = [verdict for verdict in stable.gates if verdict.verdict == "Fail"] if stable else []
     if failed:
         words = "; ".join(f"gate {verdict.name}: {verdict.message}" for verdict in failed)
@@ -82,6 +88,8 @@ def _on_the_way(shown: Shown, candidate: Revision, serving: str) -> tuple[str, s
         return conditions.WAITING_FOR_APPROVAL, f"{progress}; {step} begins with: slipway approve {name}; {serving}"
     if isinstance(decided, Hold) and decided.reason == conditions.ROLLOUT_PAUSED:
         return decided.reason, f"{progress}; {decided.message}; slipway rollout resume {name} goes on; {serving}"
+    if isinstance(decided, Hold) and decided.reason in UNROUTED:
+        return decided.reason, f"{progress}; {decided.message}; {serving}"
     if candidate.step is None or (isinstance(decided, Hold) and decided.reason == conditions.CANDIDATE_STARTING):
         return _starting(shown, candidate, serving)
     held_up = f"; {decided.message}" if isinstance(decided, Hold) and decided.message else ""

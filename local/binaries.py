@@ -17,6 +17,7 @@ from local import oci
 from local.errors import CommandError, PreflightError
 from local.progress import Progress
 from local.settings import Settings, search_path
+from local.shell import run
 from local.toolchain import Go, find_go, need_go
 
 SOURCES = Path(__file__).parent
@@ -88,6 +89,11 @@ CRANE = Product(
     "crane", "crane", "github.com/google/go-containerregistry/cmd/crane", ("-trimpath", "-ldflags", "-s -w"),
     "crane, which tests check images with",
 )  # fmt: skip
+CONTOUR = Product(
+    "contour", "contour", "github.com/projectcontour/contour/cmd/contour", ("-trimpath", "-ldflags", "-s -w"),
+    "Contour, a Gateway API controller that tests meet (first time: 2 minutes)",
+)  # fmt: skip
+CONTOUR_GO = (1, 26)
 PAUSE = Product("pause", "pause", ".", ("-trimpath", "-ldflags", "-s -w"), "the pause image")
 
 
@@ -136,6 +142,11 @@ def ensure_crane(settings: Settings, progress: Progress) -> Path:
     return _ensure(CRANE, need_go(settings, progress), settings, progress) / CRANE.name
 
 
+def ensure_contour(settings: Settings, progress: Progress) -> Path:
+    """The folder with ``contour`` and ``crds/``: its own kinds, and Gateway API's; builds it if it is missing."""
+    return _ensure(CONTOUR, need_go(settings, progress, CONTOUR_GO), settings, progress)
+
+
 def present(settings: Settings) -> Binaries | None:
     """The programs if all are built already; never builds."""
     go = find_go(settings)
@@ -180,8 +191,23 @@ def _build(product: Product, go: Go, folder: Path, progress: Progress) -> None:
                 (work / component).symlink_to(product.name)
         if product is PAUSE:
             oci.write_archive(work / "pause.tar", PAUSE_IMAGE, {"pause": work / "pause"}, entrypoint=["/pause"])
+        if product is CONTOUR:
+            _copy_crds(product, go, work / "crds")
         shutil.rmtree(folder, ignore_errors=True)
         work.rename(folder)
+
+
+def _copy_crds(product: Product, go: Go, target: Path) -> None:
+    """The kinds that the program works with lie in the modules that it was built from. Contour does not start without those of the
+    experimental channel (TCPRoute)."""
+    target.mkdir()
+    for module, files in (
+        ("sigs.k8s.io/gateway-api", "config/crd/experimental/gateway.networking.k8s.io_*.yaml"),
+        ("github.com/projectcontour/contour", "examples/contour/01-crds.yaml"),
+    ):
+        words = [str(go.path), "list", "-m", "-f", "{{.Dir}}", module]
+        for path in sorted(Path(run(words, cwd=product.source, env=go.environment()).strip()).glob(files)):
+            (target / path.name).write_bytes(path.read_bytes())
 
 
 def _go_build(product: Product, go: Go, target: Path, compiled: list[int]) -> None:

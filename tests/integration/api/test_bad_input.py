@@ -238,7 +238,6 @@ BAD: dict[str, tuple[r.Manifest, list[str]]] = {
 LATER = {
     "queueName": r.model_build(queueName="q"),
     "featureView": r.model_build(inputs=[{"name": "a", "s3": {"uri": "s3://a/b"}, "featureView": {"name": "v"}}]),
-    "traffic": r.model_deployment(traffic={}),
 }
 
 

@@ -203,7 +203,7 @@ def _copy_crds(product: Product, go: Go, target: Path) -> None:
     target.mkdir()
     for module, files in (
         ("sigs.k8s.io/gateway-api", "config/crd/experimental/gateway.networking.k8s.io_*.yaml"),
-        ("github.com/projectcontour/contour", "examples/contour/01-crds.yaml"),
+        ("github.com/projectcontour/contour", "examples/contour/*-crds.yaml"),
     ):
         words = [str(go.path), "list", "-m", "-f", "{{.Dir}}", module]
         for path in sorted(Path(run(words, cwd=product.source, env=go.environment()).strip()).glob(files)):

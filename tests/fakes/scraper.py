@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 from slipway.kube.port import Object
@@ -31,6 +32,37 @@ def well(_pod: Object) -> Behaviour:
     return Behaviour()
 
 
+@dataclass
+class _Copies:
+    """What a pod has been told, and what it has counted since."""
+
+    candidate: str
+    since: float
+    share: int = 0
+    until: float = 0.0
+    seconds: float = 0.0
+    """For how long all requests would have been copied to give as many copies."""
+
+    def told(self, now: float, percent: int, seconds: float) -> None:
+        self._count(now)
+        self.share, self.until = percent, now + seconds
+
+    def _count(self, now: float) -> None:
+        self.seconds += max(0.0, min(now, self.until) - self.since) * self.share / 100
+        self.since = now
+
+    def page(self, now: float, rate: float, agreement: float) -> str:
+        self._count(now)
+        rows = int(self.seconds * rate)
+        agreed = int(rows * agreement)
+        labels = f'candidate="{self.candidate}"'
+        lines = ["# TYPE slipway_shadow_requests counter", f'slipway_shadow_requests_total{{{labels},result="compared"}} {rows}']
+        lines += ["# TYPE slipway_shadow_rows counter", f'slipway_shadow_rows_total{{{labels},result="agree"}} {agreed}']
+        lines += [f'slipway_shadow_rows_total{{{labels},result="disagree"}} {rows - agreed}']
+        lines += ["# TYPE slipway_shadow_distance counter", f"slipway_shadow_distance_total{{{labels}}} {(rows - agreed) * 0.5}"]
+        return "\n".join(lines) + "\n"
+
+
 class FakeScraper:
     """`script` may be changed at any time; `numbers` are Prometheus' answers by query (missing: it does not answer)."""
 
@@ -39,6 +71,9 @@ class FakeScraper:
         self.script = script
         self.numbers: dict[str, float] = {}
         self.read: list[str] = []
+        self.agreement = 1.0
+        """Share of rows that a candidate answers as the stable revision does."""
+        self._copies: dict[str, _Copies] = {}
 
     async def pages(self, urls: Iterable[str]) -> Mapping[str, str]:
         """As the port says."""
@@ -52,7 +87,27 @@ class FakeScraper:
                 started = datetime.fromisoformat(pod["status"]["startTime"])
                 age = (self.api.clock() - started).total_seconds()
                 texts[url] = page(behaviour, age, started.timestamp())
+                copies = self._copies.get(urlsplit(url).hostname or "")
+                if copies is not None:
+                    texts[url] += copies.page(self.api.clock.monotonic(), behaviour.rate, self.agreement)
         return texts
+
+    async def tell(self, urls: Iterable[str], document: Mapping[str, Any]) -> int:
+        """As `Teller` says: the pods copy from now on, until time is up."""
+        known = tuple(urls)
+        for url in known:
+            assert url.endswith("/slipway/shadow")
+            pod, now = urlsplit(url).hostname or "", self.api.clock.monotonic()
+            before = self._copies.get(pod)
+            if before is None or before.candidate != document["candidate"]:
+                before = self._copies[pod] = _Copies(document["candidate"], now)
+            before.told(now, document["percent"], document["seconds"])
+        return len(known)
+
+    def percent(self) -> set[int]:
+        """Of how many requests pods make copies now."""
+        now = self.api.clock.monotonic()
+        return {copies.share for copies in self._copies.values() if now <= copies.until and copies.share}
 
     async def query(self, text: str) -> tuple[float | None, str]:
         """As the port says."""

@@ -144,7 +144,7 @@ class Operator:
         self.driver = Driver(
             deps.kube,
             {kind: factory(deps) for kind, factory in world.factories.items()},
-            Applier(deps.kube, moves, _no_fence),
+            Applier(deps.kube, moves, _no_fence, self.world.scraper),
             moves,
             StatusWriter(deps.kube, EventSender(deps.kube, "test", world.clock), _no_fence, world.runs.extend),
             clock=world.clock,

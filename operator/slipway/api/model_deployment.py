@@ -138,7 +138,12 @@ class Revision(Model):
     image: str = Field(default="", max_length=600, description="The image that serves it.")
     ready_replicas: int | None = Field(default=None, ge=0, description="Pods whose model answers.")
     since: Time | None = Field(default=None, description="Stable: when it took over. Candidate: when it was started.")
-    weight: int | None = Field(default=None, ge=0, le=100, description="Candidate: share of the requests it gets, in per cent.")
+    weight: int | None = Field(
+        default=None,
+        ge=0,
+        le=100,
+        description="Candidate: share of the requests it gets, in per cent; with strategy Shadow, of which it gets copies.",
+    )
     step: int | None = Field(default=None, ge=0, description="Candidate: index of the step it is at; absent before the first.")
     step_since: Time | None = Field(default=None, description="Candidate: since when the step's pods are ready.")
     approvals: tuple[StepApproval, ...] = Field(

@@ -95,6 +95,18 @@ class PromQLGate(Model):
     max: float | None = Field(default=None, description="The number must be at most this.")
 
 
+class AgreementGate(Model):
+    model_config = ConfigDict(
+        json_schema_extra=rules(("has(self.min) != has(self.maxDistance)", "agreement: give exactly one of min, maxDistance"))
+    )
+    min: float | None = Field(
+        default=None, ge=0, le=1, description="Smallest share of rows that both revisions answer alike, 0 to 1."
+    )
+    max_distance: float | None = Field(
+        default=None, ge=0, description="Largest mean absolute difference of the floating point numbers in a row."
+    )
+
+
 class Compare(Model):
     max_difference: float | None = Field(
         default=None,
@@ -106,10 +118,10 @@ class Compare(Model):
     )
 
 
-_KINDS = "errorRate, latency, drift, predictionMix, promql"
+_KINDS = "errorRate, latency, drift, predictionMix, agreement, promql"
 GATE_RULES = rules(
     (
-        "[has(self.errorRate), has(self.latency), has(self.drift), has(self.predictionMix), has(self.promql)]"
+        "[has(self.errorRate), has(self.latency), has(self.drift), has(self.predictionMix), has(self.agreement), has(self.promql)]"
         ".exists_one(given, given)",
         f"gate: give exactly one of {_KINDS}",
     ),
@@ -152,6 +164,9 @@ class RolloutGate(Model):
     prediction_mix: PredictionMixGate | None = Field(
         default=None, description="How far the predictions are from those for the training data."
     )
+    agreement: AgreementGate | None = Field(
+        default=None, description="Strategy Shadow: how far the candidate's answers are from the stable revision's."
+    )
     promql: PromQLGate | None = Field(default=None, description="Any query to the installation's Prometheus.")
     compare: Compare | None = Field(
         default=None, description="Compares the candidate with the stable revision over the same window."
@@ -185,7 +200,9 @@ class Watch(Model):
         json_schema_extra=_duration("for"),
     )
     rollback: bool = Field(default=True, description="Whether a failed gate brings the revision before back. Default: true.")
-    gates: tuple[RolloutGate, ...] = _gates("Gates after promotion. Default: those of rollout.gates, without compare.")
+    gates: tuple[RolloutGate, ...] = _gates(
+        "Gates after promotion. Default: those of rollout.gates, without compare and without those of agreement."
+    )
 
 
 ROLLOUT_RULES = rules(
@@ -194,29 +211,54 @@ ROLLOUT_RULES = rules(
         "rollout: Canary needs steps, for example [{weight: 10, hold: 1m}, {weight: 50, hold: 1m}]",
     ),
     (
-        "self.strategy == 'Canary' || !has(self.steps) || size(self.steps) == 0",
-        "rollout: only strategy Canary has steps",
+        "self.strategy != 'Shadow' || (has(self.steps) && size(self.steps) > 0)",
+        "rollout: Shadow needs steps, for example [{weight: 100, hold: 10m}]",
+    ),
+    (
+        "self.strategy in ['Canary', 'Shadow'] || !has(self.steps) || size(self.steps) == 0",
+        "rollout: only strategies Canary and Shadow have steps",
+    ),
+    (
+        "self.strategy == 'Shadow' || (!has(self.shadow) && (!has(self.gates) || !self.gates.exists(gate, has(gate.agreement))))",
+        "rollout: shadow and gates with agreement go with strategy Shadow only",
+    ),
+    (
+        "!has(self.watch) || !has(self.watch.gates) || !self.watch.gates.exists(gate, has(gate.agreement))",
+        "rollout: after the promotion there is nothing to agree with; leave agreement out of watch.gates",
     ),
     (
         "!has(self.steps) || self.steps.map(step, step.weight).isSorted()",
         "rollout: weights must not fall from one step to the next",
     ),
     (
-        "!has(self.watch) || has(self.watch.gates) || has(self.gates)",
+        "!has(self.watch) || has(self.watch.gates) || (has(self.gates) && !self.gates.all(gate, has(gate.agreement)))",
         "rollout: there is no gate to watch; give gates or watch.gates",
     ),
 )
 
 
+class ShadowSpec(Model):
+    tolerance: float | None = Field(
+        default=None,
+        ge=0,
+        le=1000000,
+        description="By how much floating point numbers may differ and still agree, as a part of the larger one, or as it stands where"
+        " both are below 1. Rows with labels or whole numbers agree when these are equal. Default: 0.01.",
+    )
+
+
 class RolloutSpec(Model):
     model_config = ConfigDict(json_schema_extra=ROLLOUT_RULES)
-    strategy: Literal["Canary", "BlueGreen", "Recreate"] = Field(
+    strategy: Literal["Canary", "BlueGreen", "Shadow", "Recreate"] = Field(
         default="Canary",
-        description="Canary: step by step. BlueGreen: a full second set, then all at once. Recreate: the old pods end before the"
+        description="Canary: step by step. BlueGreen: a full second set, then all at once. Shadow: the"
+        " candidate answers copies of requests, its answers are compared and dropped, then it takes over. Recreate: the old pods end before the"
         " new ones start, for models that fit once. Default: Canary.",
     )
     steps: tuple[Step, ...] = Field(
-        default=(), max_length=MAX_STEPS, description="Canary: weights that rise, and how long each is held."
+        default=(),
+        max_length=MAX_STEPS,
+        description="Canary: weights that rise, and how long each is held. Shadow: of how many requests copies are made.",
     )
     approval: Literal["Automatic", "Manual"] = Field(
         default="Automatic",
@@ -229,6 +271,7 @@ class RolloutSpec(Model):
         json_schema_extra=_duration("interval"),
     )
     gates: tuple[RolloutGate, ...] = _gates("Conditions on what the candidate does. One that fails takes it back at once.")
+    shadow: ShadowSpec | None = Field(default=None, description="How answers are compared, for strategy Shadow.")
     watch: Watch | None = Field(default=None, description="What is looked at after the promotion. Default: nothing.")
     rollback_window: Duration = Field(
         default="10m",

@@ -77,15 +77,24 @@ def tree(deployment: ModelDeployment, now: datetime) -> Tree:
         colour = "red" if _is(status, conditions.STALLED) else colour
         root.add(_text(f"{ready.reason}: {ready.message}", colour))
     if status.stable is not None:
-        _revision(root, "stable", status.stable, f"{100 - (_weight(status.candidate))} %", spec, now)
+        left = 100 if _copies(spec) else 100 - _weight(status.candidate)
+        _revision(root, "stable", status.stable, f"{left} %", spec, now)
     if status.candidate is not None:
-        branch = _revision(root, "candidate", status.candidate, f"{_weight(status.candidate)} %", spec, now)
+        branch = _revision(root, "candidate", status.candidate, _share(spec, _weight(status.candidate)), spec, now)
         if spec is not None and spec.steps:
             _steps(branch, status.candidate, spec, now)
     if status.held is not None:
         held = status.held
         root.add(_text(f"held  version {held.version}  {held.reason}: {held.message}  since {age(held.since, now)}", "red"))
     return root
+
+
+def _copies(spec: RolloutSpec | None) -> bool:
+    return spec is not None and spec.strategy == "Shadow"
+
+
+def _share(spec: RolloutSpec | None, weight: int) -> str:
+    return f"copies of {weight} %" if _copies(spec) else f"{weight} %"
 
 
 def _weight(candidate: Revision | None) -> int:
@@ -119,7 +128,7 @@ def _gate(verdict: GateVerdict) -> Any:
 def _steps(branch: Tree, candidate: Revision, spec: RolloutSpec, now: datetime) -> None:
     approvals = {approval.step: approval for approval in candidate.approvals}
     for index, step in enumerate(spec.steps):
-        words = [f"step {index + 1}", f"{step.weight} %", f"hold {step.hold}"]
+        words = [f"step {index + 1}", _share(spec, step.weight), f"hold {step.hold}"]
         style = "dim"
         if candidate.step is not None and index < candidate.step:
             style = "green"
@@ -151,7 +160,8 @@ def _words(deployment: ModelDeployment) -> Iterator[str]:
     ready = conditions.find(status.conditions, conditions.READY)
     yield ready.reason if ready else "Pending"
     if status.candidate is not None:
-        yield f"version {status.candidate.version} at {_weight(status.candidate)} %"
+        share = _share(deployment.spec.rollout, _weight(status.candidate))
+        yield f"version {status.candidate.version} at {share}"
         yield from (f"{verdict.name}={verdict.verdict}" for verdict in status.candidate.gates)
     if ready is not None and ready.message:
         yield ready.message

@@ -44,6 +44,7 @@ def serve(
     access_log: Annotated[bool, typer.Option("--access-log", help=HELP["access_log"])] = False,
     payload_log: Annotated[str, _option("payload_log")] = "",
     payload_sample: Annotated[float | None, _option("payload_sample")] = None,
+    shadow: Annotated[str, _option("shadow")] = "",
 ) -> None:
     """Serve models from here: a version of the registry, a file, a folder, or several that a file names."""
     main(_options(dict(locals())))

@@ -13,6 +13,7 @@ from slipway.reconcile.compare import holds, stamped
 from slipway.reconcile.contract import Applied, Deletion, Planned, Stalled
 from slipway.reconcile.errors import NAME_TAKEN, PODS_REFUSED, REJECTED, NamespaceGone
 from slipway.reconcile.moves import Moved, RegistryMoves
+from slipway.telemetry.scrape import Teller
 
 D = TypeVar("D")
 Identity = tuple[str, str, str]
@@ -29,7 +30,8 @@ TERMINATING_LOOK = 2.0
 class Applier:
     """`fence` runs before each write and raises LeaseLost when this process may no longer write."""
 
-    def __init__(self, kube: Kube, moves: RegistryMoves, fence: Callable[[], None]) -> None:
+    def __init__(self, kube: Kube, moves: RegistryMoves, fence: Callable[[], None], teller: Teller | None = None) -> None:
+        self._teller = teller
         self._kube = kube
         self._moves = moves
         self._fence = fence
@@ -50,6 +52,10 @@ class Applier:
         for move in planned.after:
             await guard()
             await self._moves.make(move, moved)
+        for said in planned.tell:
+            self._fence()
+            if self._teller is not None:
+                await self._teller.tell(said.urls, said.document)
         return Applied(
             decision=planned.decision,
             children=tuple(children),

@@ -127,6 +127,14 @@ class Deletion:
     uid: str
 
 
+@dataclass(frozen=True)
+class Tell:
+    """A JSON document that pods are sent. It says what shall be, may be sent again at any time, and may be lost."""
+
+    urls: tuple[str, ...]
+    document: Mapping[str, Any]
+
+
 D = TypeVar("D")
 
 
@@ -141,6 +149,8 @@ class Planned(Generic[D]):
     children: tuple[Object, ...] = ()
     deletions: tuple[Deletion, ...] = ()
     after: tuple[Move, ...] = ()
+    tell: tuple[Tell, ...] = ()
+    """Sent when all else is done, and nothing of it is waited for."""
     requeue_after: float | None = None
     """Seconds until the next look; None: only the resync and events."""
     live: tuple[Object, ...] = ()

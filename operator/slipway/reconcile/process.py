@@ -132,7 +132,7 @@ class Process:
         return Driver(
             deps.kube,
             {kind: factory(deps) for kind, factory in factories.items()},
-            Applier(deps.kube, moves, fence),
+            Applier(deps.kube, moves, fence, self._scraper),
             moves,
             StatusWriter(deps.kube, EventSender(deps.kube, self._identity, now), fence, self._runs.send),
             clock=now,

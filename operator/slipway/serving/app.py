@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from slipway.serving import log
 from slipway.serving.errors import HTTPError
@@ -33,11 +33,12 @@ class Get:
 
 @dataclass(frozen=True)
 class Post:
-    """An endpoint that takes JSON and gives JSON, as a coroutine."""
+    """An endpoint that takes JSON and gives JSON, as a coroutine. `open`: answered without an API key."""
 
     name: str
     answer: Callable[[bytes], Awaitable[bytes]]
     model: str = ""
+    open: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,12 @@ class Direct:
 
 Route = Get | Post | Direct
 Routes = Mapping[str, Route]
+
+
+class Watcher(Protocol):
+    """Looks at answers without a part in them (`slipway.serving.shadow`)."""
+
+    def watch(self, exchange: Exchange, endpoint: str, model: str) -> None: ...
 
 
 class App:
@@ -74,6 +81,8 @@ class App:
         """Unknown paths are answered 503 as long as not all routes are there."""
         self.other: Callable[[str], Route | None] = lambda _path: None
         """Routes that depend on names which are not known beforehand."""
+        self.shadow: Watcher | None = None
+        """None while no request is copied."""
         self._authorised = authorised
         self._access_log = access_log
         self._tasks: set[asyncio.Task[None]] = set()
@@ -87,7 +96,7 @@ class App:
         route = self.routes.get(exchange.path) or self.other(exchange.path)
         exchange.note = route
         try:
-            if self._authorised is not None and not (type(route) is Get and route.open) and not self._authorised(exchange):
+            if self._authorised is not None and not _is_open(route) and not self._authorised(exchange):
                 raise HTTPError(401, "an API key is needed: send it as Authorization: Bearer …", headers=_CHALLENGE)
             if route is None:
                 raise self._unknown(exchange.path)
@@ -113,6 +122,8 @@ class App:
         route = exchange.note
         try:
             if type(route) is Direct:
+                if self.shadow is not None:
+                    self.shadow.watch(exchange, route.name, route.model)
                 later = route.begin(exchange)
                 if later is not None:
                     self._run(exchange, later)
@@ -192,6 +203,10 @@ class _Refusal:
 
     route: Route | None
     error: HTTPError
+
+
+def _is_open(route: Route | None) -> bool:
+    return isinstance(route, Get | Post) and route.open
 
 
 def _trace(tracer: Tracer, route: Route, exchange: Exchange, seconds: float) -> None:

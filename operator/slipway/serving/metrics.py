@@ -60,6 +60,8 @@ class Metrics:
         self.ready = False
         self.models: dict[str, tuple[str, str, str]] = {}
         """Version, digest and format of what is served, by name."""
+        self.always: list[Callable[[], Iterable[Any]]] = []
+        """Give further metric families, whatever models there are."""
         self.more: list[Callable[[], Iterable[Any]]] = []
         """Give further metric families: what monitoring knows of a model."""
 
@@ -119,7 +121,7 @@ class Metrics:
         for name, known in self.models.items():
             info.add_metric((name, *known), 1)
         yield info
-        for families in self.more:
+        for families in (*self.always, *self.more):
             yield from families()
 
 

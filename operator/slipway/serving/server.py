@@ -83,6 +83,12 @@ class Server:
         """Starts to answer: health and metrics at first. Raises StartError when the address cannot be had."""
         options = self.options
         self._app.routes = health_routes(self, _own_version())
+        if options.shadow:
+            from slipway.serving.shadow.control import Shadow
+
+            shadow = Shadow(self._app, options.shadow)
+            self._app.routes = {**self._app.routes, **shadow.routes()}
+            self.metrics.always.append(shadow.families)
         try:
             listening = bound_socket(options.host, options.port, shared=options.workers > 1)
         except (OSError, UnicodeError) as error:

@@ -62,6 +62,8 @@ class Options:
     """Part of the requests that are kept, from 0 to 1."""
     payload_seconds: float = 60.0
     """After so long a file is stored, however small."""
+    shadow: str = ""
+    """``http://…`` of the candidate that copies of requests go to when the operator says so; empty: none are made."""
     termination_log: Path = TERMINATION_LOG
     """Where the reason of a failed start is left, if that can be written."""
     max_body: int = 16 << 20
@@ -102,6 +104,8 @@ class Options:
             raise _usage(f"--verify {self.verify}: write one of {', '.join(VERIFY)}")
         if self.app and not self.entrypoint:
             raise _usage("--app needs --entrypoint, for example --entrypoint app:Service")
+        if self.shadow and not self.shadow.startswith("http://"):
+            raise _usage(f"--shadow {self.shadow}: write http://host:port, in which {{revision}} may stand")
         if not 0 <= self.payload_sample <= 1:
             raise _usage(f"--payload-sample {self.payload_sample}: a part from 0 to 1")
         if not 0.1 <= self.payload_seconds <= 3600:
@@ -132,6 +136,7 @@ FROM_ENVIRONMENT = {
     "entrypoint": "SLIPWAY_ENTRYPOINT",
     "payload_log": "SLIPWAY_PAYLOAD_LOG",
     "payload_sample": "SLIPWAY_PAYLOAD_SAMPLE",
+    "shadow": "SLIPWAY_SHADOW",
 }
 """Options that a variable of the environment can give; the command line goes before it."""
 
@@ -160,6 +165,7 @@ HELP = {
     "payload_log": "Keep requests, answers and feedback as Parquet there, s3://bucket/prefix.",
     "payload_sample": "Part of the requests that are kept, from 0 to 1.",
     "payload_seconds": "Seconds after which a file is stored, however small.",
+    "shadow": "http://host:port of a candidate, which gets copies of requests when the operator says so.",
     "termination_log": "File for the reason of a failed start.",
     "max_body": "Bytes of a request's body.",
     "max_connections": "Connections that may be open.",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import aiohttp
 
@@ -27,6 +27,13 @@ class Scraper(Protocol):
 
     async def query(self, text: str) -> tuple[float | None, str]:
         """The one number that Prometheus answers to a query, or None and why there is none."""
+
+
+class Teller(Protocol):
+    """Sends pods what they shall do."""
+
+    async def tell(self, urls: Iterable[str], document: Mapping[str, Any]) -> int:
+        """POSTs `document` as JSON; how many took it. Nothing is raised, and nothing sent twice."""
 
 
 class NoScraper:
@@ -72,6 +79,21 @@ class HttpScraper:
                 return None if len(body) > MAX_PAGE else body.decode("utf-8", "replace")
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError):
             return None
+
+    async def tell(self, urls: Iterable[str], document: Mapping[str, Any]) -> int:
+        """As `Teller` says."""
+        return sum(await asyncio.gather(*(self._post(url, document) for url in dict.fromkeys(urls))))
+
+    async def _post(self, url: str, document: Mapping[str, Any]) -> bool:
+        try:
+            async with (
+                self._slots,
+                asyncio.timeout(self._timeout),
+                self._open().post(url, json=document, allow_redirects=False) as answer,
+            ):
+                return answer.status == 200
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError):
+            return False
 
     async def query(self, text: str) -> tuple[float | None, str]:
         """As the protocol says."""

@@ -75,6 +75,15 @@ async def test_a_good_candidate_goes_step_by_step_and_takes_over() -> None:
     assert found["status"]["history"][0]["version"] == 1
 
 
+async def test_a_weight_that_two_replicas_cannot_meet_is_said_to_be_another() -> None:
+    world = deployment_world()
+    await served(world, canary(replicas=2, steps=[{"weight": 5, "hold": "1h"}]))
+    publish(2)(world)
+    found = await until(world, step=0)
+    assert found["status"]["candidate"]["weight"] == 5
+    assert "1 of 3 pods: about 33 % of the requests" in found["status"]["conditions"][0]["message"]
+
+
 async def test_no_request_goes_to_a_candidate_that_is_not_ready() -> None:
     from tests.fakes.cluster import Serving
 

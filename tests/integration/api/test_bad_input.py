@@ -185,9 +185,31 @@ BAD: dict[str, tuple[r.Manifest, list[str]]] = {
     "a weight above all": (r.rollout(steps=[{"weight": 101}]), ["spec.rollout.steps[0].weight", "less than or equal to 100"]),
     "steps of blue-green": (
         r.rollout(strategy="BlueGreen", steps=[{"weight": 10}]),
-        ["spec.rollout", "only strategy Canary has steps"],
+        ["spec.rollout", "only strategies Canary and Shadow have steps"],
     ),
-    "a strategy that does not exist": (r.rollout(strategy="Shadow"), ["spec.rollout.strategy", 'supported values: "Canary"']),
+    "shadow without steps": (r.rollout(strategy="Shadow", steps=[]), ["spec.rollout", "Shadow needs steps"]),
+    "agreement of a canary": (
+        r.rollout(gates=[{"name": "same", "agreement": {"min": 0.9}}]),
+        ["spec.rollout", "agreement go with strategy Shadow only"],
+    ),
+    "a tolerance of a canary": (r.rollout(shadow={"tolerance": 0.1}), ["spec.rollout", "go with strategy Shadow only"]),
+    "agreement without a bound": (
+        r.rollout(strategy="Shadow", gates=[{"name": "same", "agreement": {}}]),
+        ["spec.rollout.gates[0].agreement", "exactly one of min, maxDistance"],
+    ),
+    "agreement above all": (
+        r.rollout(strategy="Shadow", gates=[{"name": "same", "agreement": {"min": 95}}]),
+        ["spec.rollout.gates[0].agreement.min", "less than or equal to 1"],
+    ),
+    "agreement after the promotion": (
+        r.rollout(strategy="Shadow", watch={"for": "5m", "gates": [{"name": "same", "agreement": {"min": 0.9}}]}),
+        ["spec.rollout", "leave agreement out of watch.gates"],
+    ),
+    "a watch of agreement alone": (
+        r.rollout(strategy="Shadow", gates=[{"name": "same", "agreement": {"min": 0.9}}], watch={"for": "5m"}),
+        ["spec.rollout", "there is no gate to watch"],
+    ),
+    "a strategy that does not exist": (r.rollout(strategy="Mirror"), ["spec.rollout.strategy", 'supported values: "Canary"']),
     "a gateway without a parent": (
         r.model_deployment(traffic={"gateway": {"parentRefs": []}}),
         ["spec.traffic.gateway.parentRefs", "at least 1"],

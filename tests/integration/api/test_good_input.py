@@ -32,6 +32,17 @@ GOOD = {
     "a bucket's root": r.model_build(source={"s3": {"uri": "s3://code/"}}),
     "the longest name": r.model_build("a" * 50),
     "latest, followed": r.model_deployment(model={"name": "m", "alias": "latest"}),
+    "shadow": r.rollout(
+        strategy="Shadow",
+        steps=[{"weight": 10, "hold": "5m"}, {"weight": 100, "hold": "5m"}],
+        shadow={"tolerance": 0.05},
+        gates=[
+            {"name": "same", "agreement": {"min": 0.98}, "minRequests": 500},
+            {"name": "near", "agreement": {"maxDistance": 0.02}},
+            {"name": "errors", "errorRate": {"max": 0}},
+        ],
+        watch={"for": "30m"},
+    ),
     "registry by address": r.app_build(output={"repository": "[::1]:5000/a"}),
 }
 

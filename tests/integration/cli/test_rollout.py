@@ -54,6 +54,26 @@ def test_status_shows_revisions_weights_steps_and_gates(cli: Cli, api: Cluster) 
     assert "marks" not in document["status"]["candidate"]
 
 
+def test_status_shows_copies_and_how_far_answers_agree(cli: Cli, api: Cluster) -> None:
+    gate = {
+        "name": "same",
+        "verdict": "Pass",
+        "value": "0.991",
+        "requests": 812,
+        "message": "agreement 0.991 >= 0.98 over 812 requests",
+    }
+    found = status(candidate=revision(2, weight=100, step=0, stepSince=SINCE, gates=[gate], marks=[]))
+    shadow = {
+        "strategy": "Shadow",
+        "steps": [{"weight": 100, "hold": "1m"}],
+        "gates": [{"name": "same", "agreement": {"min": 0.98}}],
+    }
+    api.make(model_deployment(status=found, rollout=shadow))
+    shown = cli("rollout", "status", "bc").stdout
+    for words in ("Shadow", "stable  version 1  100 %", "candidate  version 2  copies of 100 %", "agreement 0.991 >= 0.98"):
+        assert words in shown
+
+
 def test_orders_name_the_try_that_they_are_for(cli: Cli, api: Cluster) -> None:
     api.make(model_deployment(status=UNDER_WAY, rollout=ROLLOUT))
     assert cli("rollout", "pause", "bc", "--reason", "lunch").exit_code == 0

@@ -30,6 +30,27 @@ def side(*pods: Behaviour, marks: tuple[Mark, ...] = ()) -> Side:
     return Side({name: sample for name, sample in samples.items() if isinstance(sample, PodSample)}, marks)
 
 
+def copied(agreed: int, rows: int, distance: float = 0.0, late: int = 0) -> Side:
+    """A pod of the stable revision that started 50 s ago and has copied requests to candidate r2; others to r1 before."""
+    text = page(Behaviour(), 50, STARTED)
+    for name, value in (
+        ('slipway_shadow_requests_total{candidate="r2",result="compared"}', rows),
+        ('slipway_shadow_requests_total{candidate="r2",result="late"}', late),
+        ('slipway_shadow_rows_total{candidate="r2",result="agree"}', agreed),
+        ('slipway_shadow_rows_total{candidate="r2",result="disagree"}', rows - agreed),
+        ('slipway_shadow_distance_total{candidate="r2"}', distance),
+        ('slipway_shadow_rows_total{candidate="r1",result="disagree"}', 1000),
+    ):
+        text += f"{name} {value}\n"
+    sample = parse(text, "r2")
+    assert sample is not None
+    return Side({"p": sample})
+
+
+SAME = gate(agreement={"min": 0.95}, minRequests=20)
+NEAR = gate(agreement={"maxDistance": 0.1}, minRequests=20)
+
+
 def drifted(inputs: float, predictions: float) -> Side:
     """One pod that has compared 500 rows of the last minute with training."""
     text = "\n".join(
@@ -45,6 +66,19 @@ def drifted(inputs: float, predictions: float) -> Side:
 
 
 CASES: list[tuple[str, RolloutGate, Readings, str]] = [
+    ("answers agree", SAME, Readings(side(Behaviour()), copied(96, 100)), "Pass"),
+    ("answers do not agree", SAME, Readings(side(Behaviour()), copied(94, 100)), "Fail"),
+    ("too few answers were compared", SAME, Readings(side(Behaviour()), copied(0, 19)), "NoData"),
+    ("all copies came late", SAME, Readings(side(Behaviour()), copied(0, 0, late=500)), "NoData"),
+    ("the pods that copy cannot be read", SAME, Readings(side(Behaviour())), "NoData"),
+    (
+        "one pod of two disagrees",
+        SAME,
+        Readings(side(), Side({**copied(100, 100).samples, "q": copied(80, 100).samples["p"]})),
+        "Fail",
+    ),
+    ("numbers are near", NEAR, Readings(side(), copied(0, 100, 9.0)), "Pass"),
+    ("numbers are far", NEAR, Readings(side(), copied(100, 100, 11.0)), "Fail"),
     ("few errors", ERRORS, Readings(side(Behaviour(errors=0.04))), "Pass"),
     ("many errors", ERRORS, Readings(side(Behaviour(errors=0.06))), "Fail"),
     ("errors of one pod of two", ERRORS, Readings(side(Behaviour(), Behaviour(errors=0.5))), "Fail"),

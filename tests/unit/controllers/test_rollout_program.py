@@ -23,11 +23,14 @@ from slipway.controllers.model_deployment.program import (
     candidate_replicas,
     next_step,
     program_of,
+    share_replicas,
 )
 
 NOW = datetime(2026, 11, 3, 12, 0, 0, tzinfo=UTC)
 CANARY = Program(steps=(Step(5, 60), Step(50, 60)))
 MANUAL = Program(steps=(Step(5, 0), Step(50, 0)), manual=frozenset({1, 2}))
+EXACT = replace(CANARY, exact=True)
+GONE = ("GatewayMissing", "there is none")
 READY = Facts(revision="r2", version=2, ready=True)
 
 
@@ -91,6 +94,13 @@ TABLE: list[tuple[str, Program, Facts, str]] = [
     ("approved and recorded", MANUAL, at(0, 1, approvals=(StepApproval(step=1, by="ann"),)), "step 1"),
     ("blue-green that waits", Program(manual=frozenset({0})), READY, "wait 0"),
     ("blue-green approved", Program(manual=frozenset({0})), replace(READY, approval=Approval(version=2)), "promote"),
+    ("the gateway does not know the candidate", EXACT, READY, "hold RoutePending"),
+    ("the gateway knows it at nothing", EXACT, replace(READY, routed=0), "step 0"),
+    ("the gateway is missing", EXACT, replace(READY, unroutable=GONE), "hold GatewayMissing"),
+    ("the gateway goes away in a hold", EXACT, at(0, 99, routed=None, unroutable=GONE), "hold GatewayMissing"),
+    ("the gateway goes away, and a gate fails", EXACT, at(0, 9, unroutable=GONE, failed_gate="e"), "rollback GateFailed"),
+    ("the gateway is missing for a shadow", replace(EXACT, shadow=True), replace(READY, unroutable=GONE), "step 0"),
+    ("the gateway is missing for blue-green", Program(exact=True), replace(READY, unroutable=GONE), "promote"),
     ("fewer steps than before", CANARY, at(7, 0), "promote"),
 ]
 
@@ -118,6 +128,26 @@ def test_who_approved_and_why_is_kept() -> None:
 )
 def test_pods_for_a_weight(replicas: int, weight: int, pods: int) -> None:
     assert candidate_replicas(replicas, weight) == pods
+
+
+@pytest.mark.parametrize(
+    ("replicas", "weight", "pods"), [(0, 5, 0), (1, 1, 1), (2, 5, 1), (2, 25, 1), (2, 51, 2), (10, 25, 3), (10, 100, 10)]
+)
+def test_pods_for_an_exact_share(replicas: int, weight: int, pods: int) -> None:
+    assert share_replicas(replicas, weight) == pods
+
+
+def test_a_shadow_is_judged_by_agreement_and_watched_without() -> None:
+    spec = {
+        "strategy": "Shadow",
+        "steps": [{"weight": 100}],
+        "shadow": {"tolerance": 0.2},
+        "gates": [{"name": "a", "agreement": {"min": 0.9}}, {"name": "e", "errorRate": {"max": 0}}],
+        "watch": {"for": "5m"},
+    }
+    program = program_of(RolloutSpec.model_validate(spec), exact=True)
+    assert (program.shadow, program.routed, program.by_pods, program.tolerance) == (True, False, False, 0.2)
+    assert [gate.name for gate in program.watch_gates] == ["e"]
 
 
 def test_a_spec_becomes_a_program() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from slipway.api.rollout import Mark
-from slipway.controllers.model_deployment.samples import PodSample, Totals, advanced, parse, quantile, window_of
+from slipway.controllers.model_deployment.samples import Copies, PodSample, Totals, advanced, parse, quantile, window_of
 from tests.fakes.scraper import Behaviour, page
 
 NOW = datetime(2026, 11, 3, 12, 0, 0, tzinfo=UTC)
@@ -117,3 +118,23 @@ def test_quantiles_are_interpolated_as_prometheus_does() -> None:
     assert quantile(totals, 0.75) == pytest.approx(0.055)
     assert quantile(Totals(bounds=(0.01, float("inf")), buckets=(0, 10)), 0.99) == 0.01
     assert quantile(Totals(), 0.5) is None
+
+
+def copying(requests: float, agreed: float, rows: float, started: float = LONG_AGO) -> PodSample:
+    return replace(pod(requests, started=started), copies=Copies(rows, agreed, rows, rows * 0.25))
+
+
+def test_copies_are_counted_over_the_window_as_everything_else() -> None:
+    found = window_of([mark(50, a=copying(100, 40, 50))], 60, {"a": copying(300, 130, 150)}, NOW)
+    assert found is not None
+    assert found.copies == Copies(100, 90, 100, 25.0)
+
+
+def test_copies_that_began_after_the_mark_are_all_counted() -> None:
+    found = window_of([mark(50, a=pod(100))], 60, {"a": copying(300, 90, 100)}, NOW)
+    assert found is not None
+    assert found.copies.rows == 100
+
+
+def test_copies_for_another_candidate_are_no_data_for_this_one() -> None:
+    assert window_of([mark(50, a=copying(100, 40, 50))], 60, {"a": copying(300, 9, 10)}, NOW) is None

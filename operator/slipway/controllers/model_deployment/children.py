@@ -69,7 +69,12 @@ def _template(observed: Observed, revision: str, version: VersionRecord, image: 
     trusted = ["--trusted-types", ",".join(installation.trusted_types)] if installation.trusted_types else []
     verify = [f"--verify={installation.verification.value}"] if installation.verification is not Policy.OFF else []
     own = env(
-        {"SLIPWAY_ENTRYPOINT": observed.entrypoint or "", "SLIPWAY_PUBLIC_KEYS": installation.public_keys if verify else ""}
+        {
+            "SLIPWAY_ENTRYPOINT": observed.entrypoint or "",
+            "SLIPWAY_PUBLIC_KEYS": installation.public_keys if verify else "",
+            # Where copies go when the strategy is Shadow: only candidates of this very resource.
+            "SLIPWAY_SHADOW": f"http://{resource.metadata.name}-{{revision}}:{PORT}",
+        }
     )
     serve = container(
         "serve",

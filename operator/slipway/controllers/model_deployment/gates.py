@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from slipway.api.rollout import Compare, GateVerdict, Mark, RolloutGate, seconds_of
+from slipway.api.rollout import AgreementGate, Compare, GateVerdict, Mark, RolloutGate, seconds_of
 from slipway.controllers.model_deployment.samples import PodSample, Totals, drift_window, quantile, window_of
 
 
@@ -39,12 +39,12 @@ class Readings:
 
 def windows(gates: Iterable[RolloutGate]) -> tuple[int, ...]:
     """The different windows of gates that look at counters, in seconds."""
-    return tuple(sorted({seconds_of(gate.window) for gate in gates if gate.error_rate or gate.latency}))
+    return tuple(sorted({seconds_of(gate.window) for gate in gates if gate.error_rate or gate.latency or gate.agreement}))
 
 
 def judge(gate: RolloutGate, readings: Readings, before: GateVerdict | None, now: datetime) -> GateVerdict:
     """The verdict of now. `before` is the last one of this gate: since when it is so."""
-    measured = _measure(gate, readings.judged, now)
+    measured = _measure(gate, _side_of(gate, readings), now)
     if measured.value is not None and _counts(gate, measured) and measured.requests < gate.min_requests:
         measured = Measured(None, measured.requests, f"{measured.requests} of {gate.min_requests} requests in the window")
     if measured.value is None:
@@ -64,6 +64,12 @@ def _counts(gate: RolloutGate, measured: Measured) -> bool:
     return gate.promql is None and not (shift and measured.requests == 0)
 
 
+def _side_of(gate: RolloutGate, readings: Readings) -> Side:
+    """Agreement is counted by the pods that make the copies, unless Prometheus has collected it."""
+    copied = gate.agreement is not None and gate.name not in readings.judged.answers
+    return readings.stable if copied else readings.judged
+
+
 def _measure(gate: RolloutGate, side: Side, now: datetime) -> Measured:
     if gate.name in side.answers:
         return side.answers[gate.name]
@@ -77,7 +83,17 @@ def _measure(gate: RolloutGate, side: Side, now: datetime) -> Measured:
     if gate.latency is not None:
         value = quantile(totals, gate.latency.quantile)
         return Measured(value * 1000 if value is not None else None, int(totals.requests), "no request in the window")
+    if gate.agreement is not None:
+        return _agreement(gate.agreement, totals)
     return _error_rate(gate, totals)
+
+
+def _agreement(gate: AgreementGate, totals: Totals) -> Measured:
+    copies = totals.copies
+    if copies.rows <= 0:
+        return Measured(None, 0, "no answer of the candidate was compared in the window")
+    value = copies.agreed / copies.rows if gate.min is not None else copies.distance / copies.rows
+    return Measured(value, int(copies.requests))
 
 
 def _shift(gate: RolloutGate, side: Side) -> Measured:
@@ -108,6 +124,11 @@ def _bounds(gate: RolloutGate, measured: Measured) -> tuple[bool, str]:
         if low is not None and not value >= low:
             return True, f"{name} {value:g} < {low:g}"
         return _above(name, value, high, "", "")
+    if gate.agreement is not None and gate.agreement.min is not None:
+        broken = not value >= gate.agreement.min
+        return broken, f"{name} {value:.4g} {'<' if broken else '>='} {gate.agreement.min:g}{over}"
+    if gate.agreement is not None:
+        return _above(name, value, gate.agreement.max_distance, "", over)
     if gate.latency is not None:
         return _above(name, value, gate.latency.max_milliseconds, " ms", over)
     shift = gate.drift or gate.prediction_mix
@@ -143,6 +164,8 @@ def label(gate: RolloutGate) -> str:
         return f"query {gate.name}"
     if gate.prediction_mix is not None:
         return "prediction PSI"
+    if gate.agreement is not None:
+        return "agreement" if gate.agreement.min is not None else "distance of answers"
     return "drift PSI" if gate.drift is not None else "error rate"
 
 

@@ -26,10 +26,6 @@ class Subject:
     gates: tuple[RolloutGate, ...]
     watched: bool
 
-    @property
-    def compares(self) -> bool:
-        return any(gate.compare is not None for gate in self.gates)
-
 
 @dataclass(frozen=True)
 class Judgement:
@@ -83,8 +79,8 @@ def judgement(
         verdicts = tuple(judge(gate, readings, known.get(gate.name), now) for gate in found.gates)
         refresh = WATCH_REFRESH if found.watched else REFRESH
         verdicts = tuple(_settled(verdict, known.get(verdict.name), refresh) for verdict in verdicts)
-        marks = _marks(found.gates, readings.judged, now)
-        compared = [gate for gate in found.gates if gate.compare is not None]
+        marks = _marks([gate for gate in found.gates if gate.agreement is None], readings.judged, now)
+        compared = [gate for gate in found.gates if gate.compare is not None or gate.agreement is not None]
         stable_marks = _marks(compared, readings.stable, now)
     return Judgement(
         verdicts=verdicts,

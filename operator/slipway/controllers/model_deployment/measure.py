@@ -29,40 +29,60 @@ async def readings(deps: Deps, deployment: ModelDeployment, now: datetime) -> Re
         return None
     stable = deployment.status.stable if deployment.status else None
     judged = await _side(deps, deployment, found.revision, found.gates)
-    compared = tuple(gate for gate in found.gates if gate.compare is not None)
+    copied = () if deps.settings.prometheus_url else tuple(gate for gate in found.gates if gate.agreement is not None)
+    compared = (*(gate for gate in found.gates if gate.compare is not None), *copied)
     if not compared or stable is None or found.watched:
         return Readings(judged)
-    return Readings(judged, await _side(deps, deployment, stable, compared))
+    return Readings(judged, await _side(deps, deployment, stable, compared, candidate=found.revision.revision))
 
 
-async def _side(deps: Deps, deployment: ModelDeployment, revision: Revision, gates: tuple[RolloutGate, ...]) -> Side:
+async def _side(
+    deps: Deps, deployment: ModelDeployment, revision: Revision, gates: tuple[RolloutGate, ...], *, candidate: str = ""
+) -> Side:
     from_prometheus = gates if deps.settings.prometheus_url else tuple(gate for gate in gates if gate.promql is not None)
     samples: dict[str, PodSample] = {}
     if len(from_prometheus) < len(gates):
-        samples = await _samples(deps, deployment, revision)
+        samples = await _samples(deps, deployment, revision, candidate)
     names = [gate.name for gate in from_prometheus]
     found = await asyncio.gather(*(_ask(deps, deployment, revision, gate) for gate in from_prometheus))
     return Side(samples, revision.marks, dict(zip(names, found, strict=True)))
 
 
-async def _samples(deps: Deps, deployment: ModelDeployment, revision: Revision) -> dict[str, PodSample]:
-    labels = selector(deployment) | {LABEL_REVISION: revision.revision}
-    pods = await deps.kube.list(POD, deployment.metadata.namespace, labels)
-    urls = {pod["metadata"]["name"]: _url(pod) for pod in _readable(pods)}
+async def _samples(deps: Deps, deployment: ModelDeployment, revision: Revision, candidate: str) -> dict[str, PodSample]:
+    pods = await _pods(deps, deployment, revision)
+    urls = {pod["metadata"]["name"]: f"{_url(pod)}/metrics" for pod in _readable(pods)}
     texts = await deps.scraper.pages(urls.values())
-    parsed = {name: parse(texts[url]) for name, url in urls.items() if url in texts}
+    parsed = {name: parse(texts[url], candidate) for name, url in urls.items() if url in texts}
     return {name: sample for name, sample in parsed.items() if sample is not None}
+
+
+async def copying(deps: Deps, deployment: ModelDeployment) -> tuple[str, ...]:
+    """URLs of the pods that copy requests to a candidate, or stop doing so. Raises the errors of the API server."""
+    status = deployment.status
+    if not program_for(deployment).shadow or status is None or status.candidate is None or status.stable is None:
+        return ()
+    pods = await _pods(deps, deployment, status.stable)
+    return tuple(_url(pod) for pod in _answering(pods))
+
+
+async def _pods(deps: Deps, deployment: ModelDeployment, revision: Revision) -> list[Object]:
+    labels = selector(deployment) | {LABEL_REVISION: revision.revision}
+    return await deps.kube.list(POD, deployment.metadata.namespace, labels)
+
+
+def _answering(pods: Iterable[Object]) -> list[Object]:
+    ready = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp") and pod.get("status", {}).get("podIP")]
+    return sorted(ready, key=lambda pod: str(pod["metadata"]["name"]))
 
 
 def _readable(pods: Iterable[Object]) -> list[Object]:
     """Pods that answer, by name; of very many the first few."""
-    ready = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp") and pod.get("status", {}).get("podIP")]
-    return sorted(ready, key=lambda pod: str(pod["metadata"]["name"]))[:MAX_PODS]
+    return _answering(pods)[:MAX_PODS]
 
 
 def _url(pod: Object) -> str:
     address = str(pod["status"]["podIP"])
-    return f"http://{f'[{address}]' if ':' in address else address}:{PORT}/metrics"
+    return f"http://{f'[{address}]' if ':' in address else address}:{PORT}"
 
 
 async def _ask(deps: Deps, deployment: ModelDeployment, revision: Revision, gate: RolloutGate) -> Measured:

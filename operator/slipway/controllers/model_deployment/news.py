@@ -11,9 +11,12 @@ APPROVED = "Approved"
 GATE = {"Pass": "GatePassed", "Fail": "GateFailed", "NoData": "GateWithoutData"}
 
 
-def events(old: ModelDeploymentStatus, new: ModelDeploymentStatus, reason: str, message: str) -> tuple[Event, ...]:
-    """What is new in `new`. `reason` and `message` are those of its Ready condition."""
-    news = [*_candidate(old.candidate, new.candidate), *_gates(old, new)]
+def events(
+    old: ModelDeploymentStatus, new: ModelDeploymentStatus, reason: str, message: str, *, copies: bool = False
+) -> tuple[Event, ...]:
+    """What is new in `new`. `reason` and `message` are those of its Ready condition; with `copies` the candidate gets nothing
+    else."""
+    news = [*_candidate(old.candidate, new.candidate, "copies of " if copies else ""), *_gates(old, new)]
     stable, held = new.stable, new.held
     if stable and (old.stable is None or old.stable.revision != stable.revision):
         news.append(Event("Normal", conditions.SERVING, f"version {stable.version} took over as revision {stable.revision}"))
@@ -29,7 +32,7 @@ def events(old: ModelDeploymentStatus, new: ModelDeploymentStatus, reason: str, 
     return tuple(news)
 
 
-def _candidate(old: Revision | None, new: Revision | None) -> list[Event]:
+def _candidate(old: Revision | None, new: Revision | None, share: str) -> list[Event]:
     if new is None:
         return []
     same = old is not None and old.revision == new.revision
@@ -43,7 +46,7 @@ def _candidate(old: Revision | None, new: Revision | None) -> list[Event]:
         words = f"version {new.version}: step {approval.step + 1} was let begin by {approval.by or 'somebody'}{why}"
         news.append(Event("Normal", APPROVED, words))
     if new.step is not None and (not same or old is None or old.step != new.step):
-        words = f"version {new.version}: step {new.step + 1} begins, {new.weight or 0} % of the requests"
+        words = f"version {new.version}: step {new.step + 1} begins, {share}{new.weight or 0} % of the requests"
         news.append(Event("Normal", STEP, words))
     return news
 

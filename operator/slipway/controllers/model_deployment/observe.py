@@ -11,7 +11,7 @@ from slipway.api.common import LABEL_KIND, LABEL_REVISION, InvalidResource
 from slipway.api.model_deployment import ModelDeployment
 from slipway.controllers.model_deployment.gateway import gateway_of, wants_route
 from slipway.controllers.model_deployment.judging import subject
-from slipway.controllers.model_deployment.measure import readings
+from slipway.controllers.model_deployment.measure import copying, readings
 from slipway.controllers.model_deployment.observed import Installation, Missing, Observed
 from slipway.controllers.model_deployment.policy import is_ready, may_read, revision_of, rolls_out
 from slipway.controllers.model_deployment.program import program_for
@@ -66,7 +66,7 @@ async def observe(deps: Deps, resource: Object, now: datetime) -> Observed:
         for child in observed.deployments
         if (revision := revision_of(child)) and not is_ready(child)
     }
-    return replace(observed, pods=pods, readings=await readings(deps, deployment, now))
+    return replace(observed, pods=pods, readings=await readings(deps, deployment, now), copying=await copying(deps, deployment))
 
 
 async def _helpers(deps: Deps, deployment: ModelDeployment) -> tuple[Object, ...]:

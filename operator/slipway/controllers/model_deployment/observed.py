@@ -55,6 +55,8 @@ class Observed:
     """Why there can be no HTTPRoute, when spec asks for one."""
     pods: Mapping[str, tuple[Object, ...]] = field(default_factory=dict)
     """Pods by revision, of revisions that are not ready."""
+    copying: tuple[str, ...] = ()
+    """URLs of the stable revision's pods, while they copy requests to a candidate."""
     unreachable: str | None = None
     """Why the store does not say what spec asks for, while a roll-out is looked at: what is running is judged all the same."""
     readings: Readings | None = None

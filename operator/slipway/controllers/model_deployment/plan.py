@@ -26,7 +26,11 @@ from slipway.controllers.model_deployment.scaling import helpers, is_theirs, lef
 from slipway.controllers.model_deployment.validate import Valid
 from slipway.kube.port import Object
 from slipway.kube.resources import DEPLOYMENT
-from slipway.reconcile.contract import Deletion, Planned, PutPin
+from slipway.reconcile.contract import Deletion, Planned, PutPin, Tell
+
+SHADOW_PATH = "/slipway/shadow"
+COPY_SECONDS = 10.0
+"""Pods stop copying three intervals and so many seconds after they were last told to."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ def plan(valid: Valid, now: datetime) -> Planned[Decision]:
         before=pins,
         children=_children(valid, rollout, held, live),
         deletions=deletions,
+        tell=_tell(observed, rollout, program),
         requeue_after=_requeue(decision),
         live=(*observed.deployments, *(child for child in (observed.service, observed.route) if child), *observed.helpers),
     )
@@ -81,6 +86,8 @@ def _children(valid: Valid, rollout: Rollout, held: GivenUp | None, live: Mappin
             held = GivenUp(rollout.gave_up, rollout.reason, rollout.message)
         note = held.note(observed.deployment) if held is not None else None
         children.append(service(observed, rollout.serve, shared=rollout.shared, held=note))
+        if (rollout.routed or rollout.copied) and rollout.candidate is not None and rollout.candidate in live:
+            children.append(candidate_service(observed, rollout.candidate, live[rollout.candidate]))
         children += _routed(observed, rollout, live)
     for revision, replicas in rollout.run.items():
         manifest = _deployment(valid, live, revision, _ours(valid, rollout, live.get(revision), revision, replicas))
@@ -91,23 +98,37 @@ def _children(valid: Valid, rollout: Rollout, held: GivenUp | None, live: Mappin
 
 
 def _routed(observed: Observed, rollout: Rollout, live: Mapping[str, Object]) -> list[Object]:
-    """The HTTPRoute, and before it the candidate's own Service, which it names. None where the kind is missing."""
+    """The HTTPRoute. None where the kind is missing."""
     gateway = gateway_of(observed.deployment)
     if gateway is None or observed.unroutable is not None:
         return []
     deployment = live.get(rollout.candidate or "")
     if not rollout.routed or rollout.candidate is None or deployment is None:
         return [http_route(observed, gateway, None, 0)]
-    return [
-        candidate_service(observed, rollout.candidate, deployment),
-        http_route(observed, gateway, rollout.candidate, rollout.weight),
-    ]
+    return [http_route(observed, gateway, rollout.candidate, rollout.weight)]
 
 
 def _ours(valid: Valid, rollout: Rollout, live: Object | None, revision: str, replicas: int) -> int | None:
     """The number of pods to apply; None where the autoscaler decides it, which is for the stable revision only."""
     scaled = valid.observed.deployment.spec.autoscaling is not None and revision == rollout.stable
     return None if scaled and not rollout.promoted and live is not None and is_theirs(live) else replicas
+
+
+def _tell(observed: Observed, rollout: Rollout, program: Program) -> tuple[Tell, ...]:
+    """What pods that copy requests are told: for a while, again and again, or that it is over."""
+    before = observed.deployment.status.candidate if observed.deployment.status else None
+    candidate, percent = (rollout.candidate, rollout.weight) if rollout.copied and rollout.weight else (None, 0)
+    if candidate is None and before is not None and before.step is not None:
+        candidate = before.revision
+    if not observed.copying or candidate is None:
+        return ()
+    said = {
+        "candidate": candidate,
+        "percent": percent,
+        "seconds": COPY_SECONDS + 3 * program.interval,
+        "tolerance": program.tolerance,
+    }
+    return (Tell(tuple(f"{url}{SHADOW_PATH}" for url in observed.copying), said),)
 
 
 def _deployment(valid: Valid, deployments: Mapping[str, Object], revision: str, replicas: int | None) -> Object | None:
@@ -144,6 +165,8 @@ def _requeue(decision: Decision) -> float | None:
     if decision.rollout.candidate is not None and decision.program.gates and decision.rollout.weight:
         waits.append(decision.program.interval)
     if decision.rollout.promoted and decision.program.watch_gates:
+        waits.append(decision.program.interval)
+    if decision.rollout.copied and decision.rollout.weight:
         waits.append(decision.program.interval)
     if decision.route is not None:
         waits.append(decision.route.look_again)

@@ -13,6 +13,8 @@ from slipway.api.rollout import Order, RolloutGate, RolloutSpec, StepApproval, s
 
 SETTLE_SECONDS = 5
 """How long the revision that served before stays after a switch at least: every proxy knows the new one by then."""
+TOLERANCE = 0.01
+"""By how much numbers in answers may differ and still agree, unless spec says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,20 @@ class Program:
     exact: bool = False
     """Weights are set by a gateway, and not by numbers of pods."""
 
+    shadow: bool = False
+    """The candidate gets copies of so many requests, and no user its answers."""
+    tolerance: float = TOLERANCE
+    """By how much numbers in answers may differ and still agree."""
+
+    @property
+    def by_pods(self) -> bool:
+        """Whether the weight is the number of pods behind one Service."""
+        return not self.exact and not self.shadow
+
     @property
     def routed(self) -> bool:
         """Whether a gateway has to split requests on the way."""
-        return self.exact and bool(self.steps)
+        return self.exact and not self.shadow and bool(self.steps)
 
     def at_once(self) -> Program:
         """The same without steps: for a way back to what served before, or when there is nothing to protect."""
@@ -63,12 +75,19 @@ def program_of(spec: RolloutSpec | None, *, exact: bool = False) -> Program:
         gates=spec.gates,
         interval=min(600, max(5, seconds_of(spec.interval))),
         watch_seconds=seconds_of(watch.for_) if watch else 0.0,
-        watch_gates=(watch.gates or tuple(g.model_copy(update={"compare": None}) for g in spec.gates)) if watch else (),
+        watch_gates=(watch.gates or _after_promotion(spec.gates)) if watch else (),
         watch_rollback=watch.rollback if watch else False,
         warm_seconds=max(SETTLE_SECONDS, seconds_of(spec.rollback_window)),
         recreate=spec.strategy == "Recreate",
         exact=exact,
+        shadow=spec.strategy == "Shadow",
+        tolerance=TOLERANCE if spec.shadow is None or spec.shadow.tolerance is None else spec.shadow.tolerance,
     )
+
+
+def _after_promotion(gates: tuple[RolloutGate, ...]) -> tuple[RolloutGate, ...]:
+    """Gates that look at one revision alone."""
+    return tuple(gate.model_copy(update={"compare": None}) for gate in gates if gate.agreement is None)
 
 
 def program_for(deployment: ModelDeployment) -> Program:

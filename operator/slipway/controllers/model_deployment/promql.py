@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import re
 
-from slipway.api.rollout import RolloutGate, seconds_of
+from slipway.api.rollout import AgreementGate, RolloutGate, seconds_of
 from slipway.controllers.model_deployment.samples import (
+    COMPARED,
     DRIFT,
     DRIFT_ROWS,
     DURATION,
     INFERENCE,
     PREDICTIONS,
     REQUESTS,
+    SHADOW_DISTANCE,
+    SHADOW_REQUESTS,
+    SHADOW_ROWS,
     drift_window,
 )
 
@@ -30,6 +34,8 @@ def queries(gate: RolloutGate, namespace: str, name: str, deployment: str, revis
     if gate.drift is not None or gate.prediction_mix is not None:
         metric, own = DRIFT if gate.drift is not None else PREDICTIONS, drift_window(seconds_of(gate.window))
         return f'max({metric}{{{pods},window="{own}"}})', f'sum({DRIFT_ROWS}{{{pods},window="{own}"}})'
+    if gate.agreement is not None:
+        return _agreement(gate.agreement, f'namespace="{namespace}",candidate="{revision}"', window)
     infers = f'{pods},endpoint=~"{"|".join(INFERENCE)}"'
     requests = f"sum(increase({REQUESTS}{{{infers}}}[{window}]))"
     if gate.latency is not None:
@@ -38,3 +44,12 @@ def queries(gate: RolloutGate, namespace: str, name: str, deployment: str, revis
     statuses = "[45].." if gate.error_rate and gate.error_rate.count_client_errors else "5.."
     failed = f'sum(increase({REQUESTS}{{{infers},status=~"{statuses}"}}[{window}]))'
     return f"({failed} or vector(0)) / {requests}", requests
+
+
+def _agreement(gate: AgreementGate, about: str, window: str) -> tuple[str, str]:
+    """Of all pods that copied requests to the candidate."""
+    rows = f"sum(increase({SHADOW_ROWS}{{{about}}}[{window}]))"
+    requests = f'sum(increase({SHADOW_REQUESTS}{{{about},result=~"{"|".join(COMPARED)}"}}[{window}]))'
+    if gate.min is None:
+        return f"sum(increase({SHADOW_DISTANCE}{{{about}}}[{window}])) / {rows}", requests
+    return f'sum(increase({SHADOW_ROWS}{{{about},result="agree"}}[{window}])) / {rows}', requests

@@ -52,6 +52,8 @@ class Rollout:
     """Per cent of the requests that the candidate shall have."""
     routed: bool = False
     """A gateway gives it that, and not the number of its pods."""
+    copied: bool = False
+    """It gets copies of so many, and its answers are dropped."""
     step: int | None = None
     """Index of the step that the candidate is at."""
     step_ready: bool = False
@@ -147,7 +149,7 @@ def _replicas(facts: Facts, plan: Program, step: int | None) -> int:
     index = 0 if step is None else step
     if index >= len(plan.steps):
         return facts.replicas
-    pods = prog.share_replicas if plan.exact else prog.candidate_replicas
+    pods = prog.candidate_replicas if plan.by_pods else prog.share_replicas
     return pods(facts.replicas, plan.steps[index].weight)
 
 
@@ -177,7 +179,7 @@ def _on_the_way(facts: Facts, plan: Program, target: str, decided: Next, step: i
         if not _stable_has_ended(facts):
             run[target] = 0
     # Beside one Service the weight is the number of pods, so nothing else may be there that it would select.
-    made = _lay_out(facts, run, now, alone=bool(plan.steps) and not plan.exact)
+    made = _lay_out(facts, run, now, alone=bool(plan.steps) and plan.by_pods)
     waits = [made.look_again, decided.until if isinstance(decided, Hold) else None]
     child = facts.deployments.get(target)
     ready = child is not None and is_ready(child, run[target])
@@ -186,7 +188,8 @@ def _on_the_way(facts: Facts, plan: Program, target: str, decided: Next, step: i
         made,
         candidate=target,
         serve=stable if stable is not None else target,
-        shared=weight > 0 and not plan.exact,
+        shared=weight > 0 and plan.by_pods,
+        copied=plan.shadow and bool(plan.steps),
         weight=weight,
         routed=plan.routed,
         step=step,
@@ -201,13 +204,13 @@ def _weight(facts: Facts, plan: Program, step: int | None, *, ready: bool, alone
     if step is None or not plan.steps:
         return 0, False
     weight = plan.steps[min(step, len(plan.steps) - 1)].weight
-    if not plan.exact:
+    if plan.by_pods:
         return (weight if alone else 0), True
     known = facts.candidate
     if not ready:
         # Pods first, then requests for them.
         weight = min(weight, known.weight if known is not None else 0)
-    return weight, known is not None and known.routed == weight
+    return weight, plan.shadow or (known is not None and known.routed == weight)
 
 
 def _steady(facts: Facts, now: datetime) -> Rollout:

@@ -7,9 +7,10 @@ windows begin with (`slipway.api.rollout.Mark`) stand in status, at most three f
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
+from operator import sub
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -23,6 +24,11 @@ STARTED = "process_start_time_seconds"
 DRIFT = "slipway_drift_psi_max"
 PREDICTIONS = "slipway_prediction_psi"
 DRIFT_ROWS = "slipway_drift_rows"
+SHADOW_ROWS = "slipway_shadow_rows_total"
+SHADOW_DISTANCE = "slipway_shadow_distance_total"
+SHADOW_REQUESTS = "slipway_shadow_requests_total"
+COMPARED = ("compared", "failed")
+"""Results of copies that say something of the candidate; what was dropped or came late says nothing."""
 INFERENCE = ("v2_infer", "v1_predict", "predict")
 """Endpoints that answer with a prediction; the others are probes and descriptions (docs/metrics.md)."""
 DRIFT_WINDOWS = ((60, "1m"), (300, "5m"), (3600, "1h"))
@@ -44,6 +50,22 @@ class Shift:
 
 
 @dataclass(frozen=True)
+class Copies:
+    """What a pod of the stable revision counted of a candidate's answers to copies of requests."""
+
+    requests: float = 0.0
+    agreed: float = 0.0
+    rows: float = 0.0
+    distance: float = 0.0
+    """Sum over rows of each one's mean absolute difference."""
+
+    def since(self, before: Copies) -> Copies | None:
+        """What came since `before`; None when a counter fell."""
+        ours, theirs = astuple(self), astuple(before)
+        return None if any(now < then for now, then in zip(ours, theirs, strict=True)) else Copies(*map(sub, ours, theirs))
+
+
+@dataclass(frozen=True)
 class PodSample:
     """Counters of one pod since its process started."""
 
@@ -58,11 +80,14 @@ class PodSample:
     """Requests up to each bound."""
     shifts: Mapping[str, Shift] = field(default_factory=dict)
     """Population stability indices by window, as far as the pod tells them."""
+    copies: Copies | None = None
+    """Of the candidate that was asked for, when the pod copied requests to it."""
 
     def encoded(self) -> str:
         """The counters as a mark keeps them; `_decoded` reads them back."""
         buckets = ",".join(f"{count:.0f}" for count in self.buckets)
-        return f"{self.started:.0f} {self.requests:.0f} {self.server_errors:.0f} {self.client_errors:.0f} {buckets}"
+        text = f"{self.started:.0f} {self.requests:.0f} {self.server_errors:.0f} {self.client_errors:.0f} {buckets}"
+        return text if self.copies is None else f"{text} {','.join(f'{count:.6f}' for count in astuple(self.copies))}"
 
 
 @dataclass(frozen=True)
@@ -75,10 +100,13 @@ class Totals:
     client_errors: float = 0.0
     bounds: tuple[float, ...] = ()
     buckets: tuple[float, ...] = ()
+    copies: Copies = Copies()
 
 
-def parse(text: str) -> PodSample | None:
-    """A pod's counters out of its /metrics. None for what is not the text of a model server."""
+def parse(text: str, candidate: str = "") -> PodSample | None:
+    """A pod's counters out of its /metrics, with those about the revision `candidate`. None for what is not the text of a model
+    server."""
+    copies: Copies | None = None
     requests = server = client = started = 0.0
     buckets: dict[float, float] = {}
     shifts: dict[str, Shift] = {}
@@ -92,6 +120,8 @@ def parse(text: str) -> PodSample | None:
                 elif sample.name in (DRIFT, PREDICTIONS, DRIFT_ROWS):
                     window = sample.labels.get("window", "")
                     shifts[window] = _shifted(shifts.get(window, Shift()), sample.name, sample.value)
+                elif candidate and sample.labels.get("candidate") == candidate:
+                    copies = _copied(copies or Copies(), sample.name, sample.labels.get("result", ""), sample.value)
                 elif sample.name == REQUESTS and _infers(sample.labels):
                     status = sample.labels.get("status", "")
                     requests += sample.value
@@ -105,11 +135,22 @@ def parse(text: str) -> PodSample | None:
     if not known:
         return None
     bounds = tuple(sorted(buckets))
-    return PodSample(started, requests, server, client, bounds, tuple(buckets[b] for b in bounds), shifts)
+    return PodSample(started, requests, server, client, bounds, tuple(buckets[b] for b in bounds), shifts, copies)
 
 
 def _infers(labels: Mapping[str, str]) -> bool:
     return labels.get("endpoint", "") in INFERENCE
+
+
+def _copied(before: Copies, name: str, result: str, value: float) -> Copies:
+    if name == SHADOW_DISTANCE:
+        return replace(before, distance=value)
+    if name == SHADOW_REQUESTS:
+        return replace(before, requests=before.requests + value) if result in COMPARED else before
+    if name == SHADOW_ROWS:
+        agreed = value if result == "agree" else before.agreed
+        return replace(before, rows=before.rows + value, agreed=agreed)
+    return before
 
 
 def _shifted(before: Shift, name: str, value: float) -> Shift:
@@ -170,17 +211,22 @@ def _grown(sample: PodSample, before: str | None, since: datetime) -> Totals | N
     if sample.started and sample.started >= since.timestamp():
         # A process that started within the window: all that it counted belongs to it. What the one before it counted
         # after its last reading is lost, and is not taken for zero requests: it is no data.
-        return Totals(0, sample.requests, sample.server_errors, sample.client_errors, sample.bounds, sample.buckets)
+        counts = (sample.requests, sample.server_errors, sample.client_errors)
+        return Totals(0, *counts, sample.bounds, sample.buckets, sample.copies or Copies())
     old = _decoded(before) if before else None
     if old is None:
         return None
-    started, counts, buckets = old
+    started, counts, buckets, copies = old
     fresh = (sample.requests, sample.server_errors, sample.client_errors)
     if round(started) != round(sample.started) or any(now < then for now, then in zip(fresh, counts, strict=True)):
         return None
+    # Copies that a mark does not know began after it.
+    copied = (sample.copies or Copies()).since(copies) if sample.copies is not None else Copies()
+    if copied is None:
+        return None
     grown = _difference(sample.buckets, buckets)
     requests, server, client = (now - then for now, then in zip(fresh, counts, strict=True))
-    return Totals(0, requests, server, client, sample.bounds if grown else (), grown)
+    return Totals(0, requests, server, client, sample.bounds if grown else (), grown, copied)
 
 
 def _difference(fresh: tuple[float, ...], before: tuple[float, ...]) -> tuple[float, ...]:
@@ -192,12 +238,13 @@ def _difference(fresh: tuple[float, ...], before: tuple[float, ...]) -> tuple[fl
     return tuple(now - then for now, then in zip(fresh, before, strict=True))
 
 
-def _decoded(text: str) -> tuple[float, tuple[float, float, float], tuple[float, ...]] | None:
+def _decoded(text: str) -> tuple[float, tuple[float, float, float], tuple[float, ...], Copies] | None:
     try:
         started, requests, server, client, *rest = text.split(" ")
         buckets = tuple(float(count) for count in rest[0].split(",")) if rest and rest[0] else ()
-        return float(started), (float(requests), float(server), float(client)), buckets
-    except ValueError:
+        copies = Copies(*map(float, rest[1].split(","))) if len(rest) > 1 else Copies()
+        return float(started), (float(requests), float(server), float(client)), buckets, copies
+    except (ValueError, TypeError):
         return None
 
 
@@ -212,6 +259,7 @@ def _sum(parts: list[Totals], seconds: float) -> Totals:
         client_errors=sum(part.client_errors for part in parts),
         bounds=bounds,
         buckets=tuple(sum(column) for column in zip(*alike, strict=True)),
+        copies=Copies(*(sum(column) for column in zip(*(astuple(part.copies) for part in parts), strict=True))),
     )
 
 

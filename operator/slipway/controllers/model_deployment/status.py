@@ -49,7 +49,7 @@ def status(observed: Observed, applied: Applied[Decision], now: datetime) -> Sta
         held=held,
         history=_history(old, stable, held, now),
     )
-    return StatusUpdate(new.to_dict(), events(old, new, reason, message))
+    return StatusUpdate(new.to_dict(), events(old, new, reason, message, copies=decision.program.shadow))
 
 
 def _deployments(applied: Applied[Decision]) -> tuple[Object, ...]:

@@ -100,7 +100,10 @@ def _on_the_way(shown: Shown, candidate: Revision, serving: str) -> tuple[str, s
 
 def _step(shown: Shown, index: int) -> str:
     steps = shown.decision.program.steps
-    return f"step {index + 1} of {len(steps)} ({steps[index].weight} %)" if index < len(steps) else "the promotion"
+    if index >= len(steps):
+        return "the promotion"
+    share = f"copies of {steps[index].weight} %" if shown.decision.program.shadow else f"{steps[index].weight} %"
+    return f"step {index + 1} of {len(steps)} ({share})"
 
 
 def _progress(shown: Shown, candidate: Revision) -> str:

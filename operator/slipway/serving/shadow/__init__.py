@@ -1,0 +1,1 @@
+"""Copies of requests for another version of the model, whose answers are compared with the users' and dropped."""

@@ -79,9 +79,10 @@ async def test_a_weight_that_two_replicas_cannot_meet_is_said_to_be_another() ->
     world = deployment_world()
     await served(world, canary(replicas=2, steps=[{"weight": 5, "hold": "1h"}]))
     publish(2)(world)
-    found = await until(world, step=0)
-    assert found["status"]["candidate"]["weight"] == 5
-    assert "1 of 3 pods: about 33 % of the requests" in found["status"]["conditions"][0]["message"]
+    await until(world, step=0, weight=5)
+    await Operator(world).round()
+    message = get(world, "ModelDeployment", "cancer")["status"]["conditions"][0]["message"]
+    assert "1 of 3 pods: about 33 % of the requests" in message
 
 
 async def test_no_request_goes_to_a_candidate_that_is_not_ready() -> None:

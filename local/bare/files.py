@@ -190,26 +190,33 @@ def kube_proxy(layout: Layout) -> str:
 
 
 def corefile(layout: Layout) -> str:
-    """CoreDNS. Names outside do not exist: nothing leads out of the namespace, and an answer at once beats a time-out."""
-    return f""".:53 {{
+    """CoreDNS. Names outside do not exist: nothing leads out of the namespace, and an answer at once beats a time-out. That is a
+    block of its own, because `template` comes before all others wherever it stands."""
+    return f"""cluster.local:53 in-addr.arpa:53 ip6.arpa:53 {{
     bind {NODE_IP}
     errors
     ready {NODE_IP}:{DNS_READY_PORT}
-    hosts {{
-        {NODE_IP} {REGISTRY_ALIAS} s3.slipway
-        {HOST_IP} host.slipway
-        fallthrough
-    }}
     kubernetes cluster.local in-addr.arpa ip6.arpa {{
         kubeconfig {layout.conf}/dns.conf slipway
         pods insecure
-        fallthrough in-addr.arpa ip6.arpa
         ttl 5
     }}
+    cache 5
+}}
+slipway:53 {{
+    bind {NODE_IP}
+    errors
+    hosts {{
+        {NODE_IP} {REGISTRY_ALIAS} s3.slipway
+        {HOST_IP} host.slipway
+    }}
+}}
+.:53 {{
+    bind {NODE_IP}
+    errors
     template ANY ANY {{
         rcode NXDOMAIN
     }}
-    cache 5
 }}
 """
 

@@ -1,34 +1,40 @@
-"""A canary through a real Gateway: Contour and Envoy in the cluster's network."""
+"""Two roll-outs beside each other on the real cluster: exact weights by Contour and Envoy, and copies of requests."""
 
 from __future__ import annotations
 
 import math
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
 
-from local.demo.kubectl import Object, condition
-from local.demo.predictions import first_answer
+from local.demo.kubectl import Object
+from local.demo.predictions import first_answer, service_url
 from local.gateway import ContourGateway
 from local.progress import Progress
 from tests.e2e.support import TINY, Chain, code, model_build, resource
 from tests.e2e.test_rollouts import Requests, serves
 
-PER_SECOND = 60.0
-GATE = {"name": "errors", "errorRate": {"max": 0.02, "countClientErrors": True}, "window": "30s", "minRequests": 20}
+PARENT = {"name": ContourGateway.name, "namespace": ContourGateway.namespace, "sectionName": "http"}
+ERRORS = {"name": "errors", "errorRate": {"max": 0.02, "countClientErrors": True}, "window": "30s", "minRequests": 20}
+SAME = {"name": "same", "agreement": {"min": 0.9}, "window": "30s", "minRequests": 10}
 
 
-def deployment(version: int) -> Object:
-    rollout = {"strategy": "Canary", "interval": "5s", "steps": [{"weight": 25, "hold": "10s"}], "gates": [GATE]}
-    parent = {"name": ContourGateway.name, "namespace": ContourGateway.namespace, "sectionName": "http"}
-    return resource(
-        "ModelDeployment",
-        "exact",
-        model={"name": "exact", "version": version},
-        replicas=2,
-        rollout=rollout,
-        traffic={"gateway": {"parentRefs": [parent]}},
-    )
+def exact(version: int) -> Object:
+    rollout = {"strategy": "Canary", "interval": "5s", "steps": [{"weight": 25, "hold": "10s"}], "gates": [ERRORS]}
+    return deployment("exact", version, rollout=rollout, traffic={"gateway": {"parentRefs": [PARENT]}})
+
+
+def copied(version: int) -> Object:
+    rollout = {"strategy": "Shadow", "interval": "5s", "steps": [{"weight": 50, "hold": "5s"}], "gates": [SAME, ERRORS]}
+    return deployment("copied", version, rollout=rollout)
+
+
+def deployment(name: str, version: int, **more: Any) -> Object:
+    replicas = 2 if name == "exact" else 1
+    return resource("ModelDeployment", name, model={"name": "tiny", "version": version}, replicas=replicas, **more)
 
 
 def two_versions(chain: Chain) -> None:
@@ -36,9 +42,22 @@ def two_versions(chain: Chain) -> None:
     chain.apply(code("tiny", train=TINY))
     for name, c in (("one", 1.0), ("two", 2.0)):
         trainer = {"entrypoint": "train:main", "params": {"C": c}}
-        chain.apply(model_build(name, "tiny", model="exact", trainer=trainer))
+        chain.apply(model_build(name, "tiny", model="tiny", trainer=trainer))
     for name in ("one", "two"):
         chain.until_ready("modelbuild", name, "Promoted")
+
+
+@contextmanager
+def asked(url: str, per_second: float) -> Iterator[Requests]:
+    first_answer(url, "tiny")
+    sent = Requests(url, "tiny", per_second)
+    thread = threading.Thread(target=sent.run)
+    thread.start()
+    try:
+        yield sent
+    finally:
+        sent.stop()
+        thread.join()
 
 
 def weight_in_force(found: Object) -> bool:
@@ -46,34 +65,53 @@ def weight_in_force(found: Object) -> bool:
     return candidate.get("weight") == 25 and "stepSince" in candidate
 
 
-def test_a_quarter_by_the_gateway_is_a_quarter_and_no_request_is_lost(chain: Chain) -> None:
+def route_weights(chain: Chain) -> list[int]:
+    route = chain.get("httproute", "exact")
+    assert route is not None
+    return [backend["weight"] for backend in route["spec"]["rules"][0]["backendRefs"]]
+
+
+def gates_passed(chain: Chain, name: str) -> str:
+    """What the events say of gates that passed."""
+    words = ("--field-selector", f"involvedObject.name={name},reason=GatePassed", "-o", "jsonpath={.items[*].message}")
+    return chain.cluster.kubectl("get", "events", "-n", chain.namespace, *words)
+
+
+def test_a_quarter_is_a_quarter_copies_agree_and_no_request_is_lost(chain: Chain) -> None:
     with ThreadPoolExecutor(1) as pool:
         building = pool.submit(two_versions, chain)
         gateway = ContourGateway(chain.cluster.info, Progress())
         with gateway:
             building.result()
-            chain.apply(deployment(1))
-            chain.until("modeldeployment", "exact", serves(1))
-            first_answer(gateway.url, "exact")
-            sent = Requests(gateway.url, "exact", PER_SECOND)
-            thread = threading.Thread(target=sent.run)
-            thread.start()
-            try:
-                chain.apply(deployment(2))
+            for made in (exact(1), copied(1)):
+                chain.apply(made)
+            for name in ("exact", "copied"):
+                chain.until("modeldeployment", name, serves(1))
+            with (
+                service_url(chain.cluster, "copied", chain.namespace) as service,
+                asked(service, 10.0) as shadowed,
+                asked(gateway.url, 60.0) as split,
+            ):
+                for made in (exact(2), copied(2)):
+                    chain.apply(made)
                 chain.until("modeldeployment", "exact", weight_in_force)
                 began = time.monotonic()
+                split_so = route_weights(chain)
                 time.sleep(8)
-                window = [version for at, version in sent.versions if began + 0.5 <= at <= began + 8]
-                found = chain.until("modeldeployment", "exact", serves(2))
+                window = [version for at, version in split.versions if began + 0.5 <= at <= began + 8]
+                for name in ("exact", "copied"):
+                    chain.until("modeldeployment", name, serves(2))
                 time.sleep(1)
-            finally:
-                sent.stop()
-                thread.join()
+            passed = gates_passed(chain, "copied")
     share = window.count("2") / len(window)
-    print(f"{share:.1%} of {len(window)} requests at a weight of 25; {len(sent.answers)} in all, {len(sent.failed())} failed")
-    assert len(window) >= 100, "enough to tell 25 % from the 33 % that pods would give"
+    print(f"{share:.1%} of {len(window)} requests at a weight of 25; {len(split.answers)} in all, {len(split.failed())} failed")
+    print(f"{passed}; {len(shadowed.answers)} requests, {len(shadowed.failed())} failed")
+    assert split_so == [75, 25]
+    assert len(window) >= 100, "enough to say something"
     assert abs(share - 0.25) <= 4 * math.sqrt(0.25 * 0.75 / len(window))
-    assert sent.failed() == []
-    assert sent.versions[-1][1] == "2"
-    available = condition(found, "Available")
-    assert available is not None and available["status"] == "True"
+    assert "gate same: agreement" in passed
+    both = shadowed.last_of("1") - min(at for at, version in shadowed.versions if version == "2")
+    assert both < 4, "users changed from one version to the other at once; the shadow had been asked for 5 s before that"
+    for sent in (split, shadowed):
+        assert sent.failed() == []
+        assert sent.versions[-1][1] == "2"

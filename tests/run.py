@@ -18,8 +18,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = ("unit", "property", "contract", "faults", "integration", "chart", "e2e")
-IN_PARALLEL = frozenset({"unit", "property", "faults"})
-"""Layers that compute: each test makes the world it needs, and no two share one. As many at once as there are cores."""
+IN_PARALLEL = {
+    "unit": "worksteal",
+    "property": "worksteal",
+    "faults": "worksteal",
+    "contract": "loadfile",
+    "integration": "loadfile",
+    "chart": "loadfile",
+}
+"""Layers with as many tests at once as there are cores, and how pytest-xdist deals them out: where each test makes the world it
+needs one by one, where tests share a real server a file at a time. The one local cluster of e2e is shared by all its tests."""
 WORKERS = min(os.cpu_count() or 1, 8)
 SOURCES = [name for name in ("operator", "local", "manifests", "tests", "bench", "examples") if (ROOT / name).is_dir()]
 
@@ -96,7 +104,7 @@ def run_layer(name: str) -> Outcome:
         print(f"\n== {name} ==", flush=True)
         words = [sys.executable, "-m", "pytest", f"tests/{name}", "-q", f"--junit-xml={report}"]
         if name in IN_PARALLEL and WORKERS > 1:
-            words += ["-n", str(WORKERS), "--dist", "worksteal"]
+            words += ["-n", str(WORKERS), "--dist", IN_PARALLEL[name]]
         status = subprocess.run(words, cwd=ROOT, check=False).returncode
         _read_report(report, outcome)
         if status not in (0, 1):

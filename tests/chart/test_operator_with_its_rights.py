@@ -22,7 +22,7 @@ import yaml
 from slipway.controllers.model_deployment.scaling import HELPERS
 from slipway.kube.client import KubeClient
 from slipway.kube.port import Conflict, Object, Rejected
-from slipway.kube.resources import APP_BUILD, DEPLOYMENT, JOB, LEASE, MODEL_BUILD, MODEL_DEPLOYMENT, SERVICE
+from slipway.kube.resources import APP_BUILD, DEPLOYMENT, HTTP_ROUTE, JOB, LEASE, MODEL_BUILD, MODEL_DEPLOYMENT, SERVICE
 from slipway.registry.registry import Registry
 from tests.chart import rights
 from tests.chart.helm import NAMESPACE, ROOT, Helm, environment
@@ -39,6 +39,28 @@ kind: Policy
 omitStages: [RequestReceived, ResponseStarted]
 rules: [{level: Metadata}]
 """
+ANY_ROUTE = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {
+        "name": f"{HTTP_ROUTE.plural}.{HTTP_ROUTE.group}",
+        "annotations": {"api-approved.kubernetes.io": "unapproved, for a test"},
+    },
+    "spec": {
+        "group": HTTP_ROUTE.group,
+        "names": {"kind": HTTP_ROUTE.kind, "plural": HTTP_ROUTE.plural},
+        "scope": "Namespaced",
+        "versions": [
+            {
+                "name": HTTP_ROUTE.version,
+                "served": True,
+                "storage": True,
+                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+            }
+        ],
+    },
+}
+"""The kind of Gateway API without its schema: rights are looked at here, and no gateway is about."""
 NEEDS_A_POD = {Right("get", "core/pods/log")}
 """Logs of killed pods: there is no kubelet here to read them from."""
 
@@ -58,6 +80,7 @@ def audited(folder: Path) -> Iterator[tuple[Server, Path]]:
         for name in (NAMESPACE, TEAM):
             namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
             assert server.apply(namespace, dry=False).ok
+        assert server.apply(ANY_ROUTE, dry=False, namespace="").ok
         yield server, log
 
 
@@ -203,6 +226,7 @@ async def live_and_die(team: Team) -> None:
 
     await until(rolled_over, "the next version has replaced the one before, and its Deployment is deleted")
     await scale(team)
+    await route(team)
     service = await team.kube.get(SERVICE, TEAM, "cancer")
     assert service is not None
     for resource, name in ((MODEL_DEPLOYMENT, "cancer"), (APP_BUILD, "app"), (MODEL_BUILD, "cancer")):
@@ -230,6 +254,23 @@ async def scale(team: Team) -> None:
         return not any([await team.kube.get(helper, TEAM, "cancer") for helper in HELPERS])
 
     await until(alone, "one pod that nobody scales needs neither")
+
+
+async def route(team: Team) -> None:
+    """Requests come through a gateway, and then no more."""
+    await team.put(worlds.model_deployment(traffic={"gateway": {"parentRefs": [{"name": "edge"}]}}))
+
+    async def routed() -> bool:
+        return await team.kube.get(HTTP_ROUTE, TEAM, "cancer") is not None
+
+    await until(routed, "the HTTPRoute is there")
+    await team.put(worlds.model_deployment())
+
+    async def unrouted() -> bool:
+        await team.start_deployments()
+        return not await routed()
+
+    await until(unrouted, "a route that spec asks for no more is deleted")
 
 
 def requests_of_the_operator(log: Path) -> list[Object]:

@@ -14,22 +14,24 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from time import perf_counter
-from typing import Any
+from typing import Any, Final, TypeGuard
 
 import numpy as np
 
 from slipway.serving.costs import Costs
-from slipway.serving.errors import Busy, ModelFailed
+from slipway.serving.errors import BadInput, Busy, ModelFailed
 from slipway.serving.formats import Model
 from slipway.serving.metrics import Metrics
 from slipway.serving.monitoring.observer import REQUEST, Observer
+from slipway.serving.single import Row, Rows
 from slipway.serving.tensors import Array
 
 INLINE_SECONDS = 0.001
 """Runs that are expected to take longer leave the event loop."""
 
 Answer = list[Array] | BaseException
-Stacked = Callable[[Sequence["Item"], Sequence[Array]], None]
+Stacked = Callable[[Sequence["Item | Row"], Sequence[Array]], None]
+_ROWS_ALONE: Final = {Row}
 
 
 class Item:
@@ -38,7 +40,7 @@ class Item:
     __slots__ = ("arrays", "finish", "gone", "kind", "note", "request", "rows", "since")
 
     def __init__(
-        self, arrays: Sequence[Array], rows: int, finish: Callable[[Item, Answer], None], request: str, note: Any = None
+        self, arrays: Sequence[Array], rows: int, finish: Callable[[Any, Answer], None], request: str, note: Any = None
     ) -> None:
         self.arrays = arrays
         self.rows = rows
@@ -80,7 +82,7 @@ class Batcher:
         self._observer = observer
         self._max_batch = max_batch if stack and model.signature.by_rows else 0
         self._max_queue = max_queue
-        self._queue: deque[Item] = deque()
+        self._queue: deque[Item | Row] = deque()
         self._scheduled = False
         self._running = 0
         self._parallel = parallel
@@ -92,18 +94,20 @@ class Batcher:
         self._open = any(-1 in tensor.shape[1:] for tensor in model.signature.inputs)
         self.write_stacked: Stacked | None = None
         """Finishes all items of a batch of single rows at once, from the stacked outputs: must call no `finish`."""
+        self.single: Rows | None = None
+        """Stacks and answers batches of nothing but `Row`; needed by who submits these."""
 
     @property
     def waiting(self) -> int:
         """Requests in the queue."""
         return len(self._queue)
 
-    def submit(self, item: Item) -> None:
+    def submit(self, item: Item | Row) -> None:
         """Queues `item`. Raises Busy."""
         queue = self._queue
         if len(queue) >= self._max_queue:
             raise Busy(len(queue))
-        if self._open:
+        if self._open and type(item) is Item:
             item.kind = [array.shape[1:] for array in item.arrays]
         queue.append(item)
         if not self._scheduled and self._running < self._parallel:
@@ -133,22 +137,28 @@ class Batcher:
             return
         self._running += 1
         now = perf_counter()
-        rows = 0
-        waited = self._metrics.queue_seconds.observe
-        for item in batch:
-            waited(now - item.since)
-            rows += item.rows
+        self._metrics.queue_seconds.observe_all([now - item.since for item in batch])
+        stacked = None
+        if self.single is not None and _all_rows(batch):
+            stacked = self.single.stack(batch)
+            if stacked is None:
+                batch = _sifted(batch)
+        rows = sum([item.rows for item in batch])
+        if not rows:
+            self._running -= 1
+            self._go_on(loop)
+            return
         self._metrics.batch_rows.observe(rows)
         if self._costs.expected(rows) < self._inline:
-            self._finish(loop, batch, rows, self._execute(batch))
+            self._finish(loop, batch, rows, stacked, self._execute(batch, rows, stacked))
             return
-        running = loop.run_in_executor(self._thread, self._execute, batch)
-        running.add_done_callback(lambda done: self._finish(loop, batch, rows, done.result()))
+        running = loop.run_in_executor(self._thread, self._execute, batch, rows, stacked)
+        running.add_done_callback(lambda done: self._finish(loop, batch, rows, stacked, done.result()))
         self._go_on(loop)
 
-    def _next(self) -> list[Item]:
+    def _next(self) -> Sequence[Item | Row]:
         """The items of the next batch, in the order of their arrival; those whose request has gone are passed over."""
-        batch: list[Item] = []
+        batch: list[Item | Row] = []
         rows, queue = 0, self._queue
         while queue:
             item = queue[0]
@@ -160,23 +170,25 @@ class Batcher:
                 rows += item.rows
         return batch
 
-    def _execute(self, batch: list[Item]) -> list[Array] | _Each:
+    def _execute(self, batch: Sequence[Item | Row], rows: int, stacked: Array | None) -> list[Array] | _Each:
         """The stacked outputs, or what each item is answered. When a stacked run fails, each runs alone, so that only the
-        culprit fails."""
+        culprit fails. `stacked`: the only input, if it has been stacked already."""
         started = perf_counter()
         try:
-            if len(batch) == 1:
-                outputs = self._checked(batch[0].arrays, batch[0].rows if self._max_batch else None)
+            if stacked is not None:
+                outputs = self._checked([stacked], rows if self._max_batch else None)
+            elif len(batch) == 1:
+                outputs = self._checked(batch[0].arrays, rows if self._max_batch else None)
             else:
-                stacked = [np.concatenate(parts) for parts in zip(*[item.arrays for item in batch], strict=True)]
-                outputs = self._checked(stacked, len(stacked[0]))
+                arrays = [np.concatenate(parts) for parts in zip(*[item.arrays for item in batch], strict=True)]
+                outputs = self._checked(arrays, rows)
         except Exception as error:
             return _Each([error] if len(batch) == 1 else [self._alone(item) for item in batch])
         finally:
-            self._costs.learn(sum([item.rows for item in batch]), perf_counter() - started)
+            self._costs.learn(rows, perf_counter() - started)
         return outputs
 
-    def _alone(self, item: Item) -> Answer:
+    def _alone(self, item: Item | Row) -> Answer:
         try:
             return self._checked(item.arrays, item.rows if self._max_batch else None)
         except Exception as error:
@@ -190,8 +202,34 @@ class Batcher:
                     raise ModelFailed(f"the model gave {len(output)} rows for the {rows} that it was given")
         return outputs
 
-    def _finish(self, loop: asyncio.AbstractEventLoop, batch: list[Item], rows: int, outputs: list[Array] | _Each) -> None:
+    def _finish(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        batch: Sequence[Item | Row],
+        rows: int,
+        stacked: Array | None,
+        outputs: list[Array] | _Each,
+    ) -> None:
         self._running -= 1
+        if stacked is not None and not isinstance(outputs, _Each) and self._answered(batch, outputs):
+            if self._observer is not None:
+                self._observer.observe_rows([item.request for item in batch], [stacked], outputs)
+        else:
+            self._finish_each(batch, rows, outputs)
+        self._metrics.run_seconds.observe(self._costs.last)
+        self._go_on(loop)
+
+    def _answered(self, batch: Sequence[Item | Row], outputs: list[Array]) -> bool:
+        """Answers a batch of nothing but rows, if the outputs are such that this can be done at once."""
+        assert self.single is not None and _all_rows(batch)
+        try:
+            return self.single.answer(batch, outputs)
+        except Exception as error:
+            for row in batch:
+                row.finish(row, error)
+            return True
+
+    def _finish_each(self, batch: Sequence[Item | Row], rows: int, outputs: list[Array] | _Each) -> None:
         answers: Sequence[Answer]
         if isinstance(outputs, _Each):
             answers = outputs.answers
@@ -206,13 +244,11 @@ class Batcher:
         for item, answer in zip(batch, answers, strict=False):
             if not item.gone:
                 item.finish(item, answer)
-        self._metrics.run_seconds.observe(self._costs.last)
         if self._observer is not None:
             told = answers if answers or isinstance(outputs, _Each) else _parted(batch, outputs)
             self._observer.observe(
                 [(item.request, item.arrays, got) for item, got in zip(batch, told, strict=True) if isinstance(got, list)]
             )
-        self._go_on(loop)
 
     def _go_on(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._queue and not self._scheduled and self._running < self._parallel:
@@ -227,7 +263,22 @@ class _Each:
     answers: list[Answer]
 
 
-def _parted(batch: list[Item], outputs: Sequence[Array]) -> list[Answer]:
+def _all_rows(batch: Sequence[Item | Row]) -> TypeGuard[Sequence[Row]]:
+    return set(map(type, batch)) == _ROWS_ALONE
+
+
+def _sifted(batch: Sequence[Row]) -> list[Item]:
+    """Answers the rows that are wrong; gives the others."""
+    right = []
+    for row in batch:
+        try:
+            right.append(Item(row.arrays, 1, row.finish, row.request, row.note))
+        except BadInput as error:
+            row.finish(row, error)
+    return right
+
+
+def _parted(batch: Sequence[Item | Row], outputs: Sequence[Array]) -> list[Answer]:
     """The stacked outputs as one answer for each item."""
     if len(batch) == 1:
         return [list(outputs)]

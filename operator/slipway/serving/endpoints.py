@@ -20,6 +20,7 @@ from slipway.serving.protocol.body import read_json, read_object
 from slipway.serving.protocol.encodings import decoded
 from slipway.serving.protocol.rows import read_rows, write_rows
 from slipway.serving.signature import Tensor
+from slipway.serving.single import Row, Rows
 from slipway.serving.tensors import Array
 
 BINARY = "application/octet-stream"
@@ -56,8 +57,10 @@ class Endpoints:
         self._pipeline = pipeline
         self._platform = f"{model.format}_{'onnxruntime' if model.format == 'onnx' else 'sklearn'}"
         self._writer = v2.InferWriter(self._name, self._version)
+        self._single = Rows.of(model.signature, self._writer) if pipeline is None else None
         if pipeline is None:
             batcher.write_stacked = self._write_stacked
+            batcher.single = self._single
 
     def metadata(self) -> dict[str, Any]:
         """The answer to ``GET /v2/models/<model>``."""
@@ -86,6 +89,12 @@ class Endpoints:
 
     def infer(self, exchange: Exchange) -> None:
         """``POST /v2/models/<model>/infer``."""
+        single, headers = self._single, exchange.headers
+        if single is not None and binary.HEADER not in headers and "content-encoding" not in headers:
+            row = single.read(exchange.body)
+            if row is not None:
+                self._batcher.submit(Row(exchange, row[0], row[1], single, self._finish))
+                return
         body, tail = self._parts(exchange)
         request = v2.read_infer(read_object(body), self._signature, self._max_rows, tail)
         self._submit(exchange, request.arrays, request.rows, request)
@@ -158,13 +167,13 @@ class Endpoints:
         exchange.on_gone = item.leave
         self._batcher.submit(item)
 
-    def _finish(self, item: Item, answer: Answer) -> None:
+    def _finish(self, item: Item | Row, answer: Answer) -> None:
         """Answers one request from its own outputs."""
         exchange, how = item.note
         try:
             if isinstance(answer, BaseException):
                 raise answer
-            if type(how) is v2.InferRequest:
+            if isinstance(how, v2.InferRequest):
                 self._reply(exchange, self._chosen(answer, how.outputs), how.id, how.binary)
             else:
                 given = how(write_rows(self._chosen(answer, None), item.rows))
@@ -172,7 +181,7 @@ class Endpoints:
         except Exception as error:
             fail(exchange, error)
 
-    def _write_stacked(self, batch: Sequence[Item], outputs: Sequence[Array]) -> None:
+    def _write_stacked(self, batch: Sequence[Item | Row], outputs: Sequence[Array]) -> None:
         """Answers the requests of a batch of single rows; those that want plain JSON from texts that are made at once."""
         plain = [
             item for item in batch

@@ -17,30 +17,26 @@ from slipway.sources.pinned import PinnedInput as PinnedInput
 from slipway.sources.pinned import PinnedS3 as PinnedS3
 from slipway.sources.pinned import PinnedSource as PinnedSource
 from slipway.sources.pinned import S3Object as S3Object
-
-# Outcomes of an attempt. Those in RETRYABLE may pass when tried again; the others need a person or a new spec.
-TRAINED = "Trained"
-SOURCE_MISSING = "SourceMissing"
-SOURCE_INVALID = "SourceInvalid"
-SOURCE_CHANGED = "SourceChanged"
-INPUT_MISSING = "InputMissing"
-INPUT_CHANGED = "InputChanged"
-INVALID_PARAMS = "InvalidParams"
-ENTRYPOINT_INVALID = "EntrypointInvalid"
-TRAINING_FAILED = "TrainingFailed"
-NO_MODEL = "NoModel"
-FORMAT_REFUSED = "FormatRefused"
-CONVERSION_FAILED = "ConversionFailed"
-METRIC_INVALID = "MetricInvalid"
-STORE_UNAVAILABLE = "StoreUnavailable"
-STORE_DENIED = "StoreDenied"
-# Outcomes that the operator reads from the Job when the pod could not say.
-OUT_OF_MEMORY = "OutOfMemory"
-DEADLINE_EXCEEDED = "DeadlineExceeded"
-JOB_GONE = "JobGone"
-POD_FAILED = "PodFailed"
-
-RETRYABLE = frozenset({TRAINING_FAILED, STORE_UNAVAILABLE, OUT_OF_MEMORY, JOB_GONE, POD_FAILED})
+from slipway.training.reasons import CONVERSION_FAILED as CONVERSION_FAILED
+from slipway.training.reasons import DEADLINE_EXCEEDED as DEADLINE_EXCEEDED
+from slipway.training.reasons import ENTRYPOINT_INVALID as ENTRYPOINT_INVALID
+from slipway.training.reasons import FORMAT_REFUSED as FORMAT_REFUSED
+from slipway.training.reasons import INPUT_CHANGED as INPUT_CHANGED
+from slipway.training.reasons import INPUT_MISSING as INPUT_MISSING
+from slipway.training.reasons import INVALID_PARAMS as INVALID_PARAMS
+from slipway.training.reasons import JOB_GONE as JOB_GONE
+from slipway.training.reasons import METRIC_INVALID as METRIC_INVALID
+from slipway.training.reasons import NO_MODEL as NO_MODEL
+from slipway.training.reasons import OUT_OF_MEMORY as OUT_OF_MEMORY
+from slipway.training.reasons import POD_FAILED as POD_FAILED
+from slipway.training.reasons import RETRYABLE as RETRYABLE
+from slipway.training.reasons import SOURCE_CHANGED as SOURCE_CHANGED
+from slipway.training.reasons import SOURCE_INVALID as SOURCE_INVALID
+from slipway.training.reasons import SOURCE_MISSING as SOURCE_MISSING
+from slipway.training.reasons import STORE_DENIED as STORE_DENIED
+from slipway.training.reasons import STORE_UNAVAILABLE as STORE_UNAVAILABLE
+from slipway.training.reasons import TRAINED as TRAINED
+from slipway.training.reasons import TRAINING_FAILED as TRAINING_FAILED
 
 
 class BuildRequest(Document):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from slipway.training import contract
+from slipway.training import reasons
 
 
 class TrainingError(Exception):
-    """Base. The message says what is wrong and how to mend it; `reason` is a constant of `slipway.training.contract`."""
+    """Base. The message says what is wrong and how to mend it; `reason` is a constant of `slipway.training.reasons`."""
 
-    reason = contract.TRAINING_FAILED
+    reason = reasons.TRAINING_FAILED
 
     def __init__(self, message: str, *, reason: str | None = None) -> None:
         super().__init__(message)
@@ -26,19 +26,19 @@ class UnknownName(KeyError):
 class FormatRefused(TrainingError):
     """A model file that Slipway does not take: pickle, joblib, untrusted types, or an unknown format."""
 
-    reason = contract.FORMAT_REFUSED
+    reason = reasons.FORMAT_REFUSED
 
 
 class ConversionFailed(TrainingError):
     """An estimator that could be kept neither as ONNX nor as skops."""
 
-    reason = contract.CONVERSION_FAILED
+    reason = reasons.CONVERSION_FAILED
 
 
 class MetricInvalid(TrainingError, ValueError):
     """A metric whose name or value cannot be kept: no finite number, or a malformed name."""
 
-    reason = contract.METRIC_INVALID
+    reason = reasons.METRIC_INVALID
 
 
 class ReportInvalid(TrainingError, ValueError):
@@ -48,16 +48,16 @@ class ReportInvalid(TrainingError, ValueError):
 class NoModel(TrainingError):
     """The run ended without a model."""
 
-    reason = contract.NO_MODEL
+    reason = reasons.NO_MODEL
 
 
 class EntrypointInvalid(TrainingError):
     """``module:function`` that is malformed, does not import, or cannot be called with a Run."""
 
-    reason = contract.ENTRYPOINT_INVALID
+    reason = reasons.ENTRYPOINT_INVALID
 
 
 class InvalidParams(TrainingError, ValueError):
     """Parameters that are not scalars."""
 
-    reason = contract.INVALID_PARAMS
+    reason = reasons.INVALID_PARAMS

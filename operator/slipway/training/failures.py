@@ -24,7 +24,7 @@ _SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID")
 
 @dataclass(frozen=True)
 class Failure:
-    """`reason` is a constant of `slipway.training.contract`."""
+    """`reason` is a constant of `slipway.training.reasons`."""
 
     reason: str
     message: str

@@ -48,7 +48,8 @@ class Feedback:
         names = [tensor.name for tensor in signature.outputs]
         self._output = names.index("label") if "label" in names else 0
         self._labels = bool(names) and (names[self._output] == "label" or signature.outputs[self._output].datatype == "BYTES")
-        self._predicted: OrderedDict[str, Array] = OrderedDict()
+        self._predicted: OrderedDict[str, Array | tuple[Array, int]] = OrderedDict()
+        """By request id, one value for each row; or many values, and which of them it is."""
         self.outcomes = dict.fromkeys((RIGHT, WRONG, UNKNOWN), 0)
         """Rows by how they came out; ``unknown``: of a request that is not remembered. A number that was predicted is
         neither right nor wrong: see `compared`."""
@@ -66,6 +67,14 @@ class Feedback:
         while len(predicted) > REMEMBERED:
             predicted.popitem(last=False)
 
+    def observe_rows(self, requests: Sequence[str], outputs: Sequence[Array]) -> None:
+        """The same for requests of one row each, whose outputs are stacked."""
+        predicted = self._predicted
+        values = outputs[self._output]
+        predicted.update(zip(requests, [(values, at) for at in range(len(requests))], strict=True))
+        while len(predicted) > REMEMBERED:
+            predicted.popitem(last=False)
+
     async def answer(self, body: bytes) -> bytes:
         """``POST …/feedback``. Raises BadInput, which names the field; then nothing of the request is kept."""
         entries = read_feedback(read_object(body))
@@ -80,6 +89,9 @@ class Feedback:
 
     def _join(self, request: str, truths: Sequence[Any]) -> int:
         predicted = self._predicted.get(request)
+        if isinstance(predicted, tuple):
+            values, at = predicted
+            predicted = values[at : at + 1]
         if predicted is None or len(predicted) != len(truths):
             self.outcomes[UNKNOWN] += len(truths)
             return 0

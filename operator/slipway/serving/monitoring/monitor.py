@@ -99,6 +99,22 @@ class Monitor:
             if self._pending_rows >= self._chunk:
                 self.flush()
 
+    def observe_rows(self, inputs: Sequence[Array], outputs: Sequence[Array]) -> None:
+        """The same for single rows of many requests, stacked."""
+        rows = len(inputs[0])
+        for start in range(0, rows, self._chunk):
+            stop = start + self._chunk
+            whole = rows <= self._chunk
+            self.observe(
+                [
+                    (
+                        "",
+                        inputs if whole else [a[start:stop] for a in inputs],
+                        outputs if whole else [a[start:stop] for a in outputs],
+                    )
+                ]
+            )
+
     def flush(self) -> None:
         """Counts what is remembered."""
         if not self._pending:

@@ -30,6 +30,9 @@ class Observer(Protocol):
         """Called once for each executed batch, on the event loop's thread, after its requests were answered. Must not
         raise, and must return at once: what takes long is sampled or left to a thread."""
 
+    def observe_rows(self, requests: Sequence[str], inputs: Sequence[Array], outputs: Sequence[Array]) -> None:
+        """The same for a batch of requests of one row each, `requests` their ids, whose arrays are still stacked."""
+
 
 def request_id(headers: Any) -> str:
     """The id of a request: the client's ``x-request-id`` if it is 1 to 128 printable ASCII characters, else the trace id

@@ -46,6 +46,17 @@ class PayloadLog:
                 # outputs are often views of a whole batch, and inputs of a request's body
                 self.sink.add((request, now, [a.copy() for a in inputs], [a.copy() for a in outputs]), len(inputs[0]), size)
 
+    def observe_rows(self, requests: Sequence[str], inputs: Sequence[Array], outputs: Sequence[Array]) -> None:
+        """The same for requests of one row each, whose arrays are stacked."""
+        if self._below:
+            self.observe(
+                [
+                    (request, [array[at : at + 1] for array in inputs], [array[at : at + 1] for array in outputs])
+                    for at, request in enumerate(requests)
+                    if crc32(request.encode()) < self._below
+                ]
+            )
+
 
 def table_of(signature: Signature) -> Callable[[Sequence[Kept]], Any]:
     """Makes Arrow tables of kept requests of a model with `signature`."""

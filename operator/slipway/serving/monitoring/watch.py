@@ -20,6 +20,7 @@ from slipway.serving.monitoring.payload import PayloadLog, table_of
 from slipway.serving.monitoring.sink import Bounds, Sink
 from slipway.serving.settings import Options
 from slipway.serving.signature import Signature
+from slipway.serving.tensors import Array
 from slipway.training.reference import Reference
 
 
@@ -48,6 +49,13 @@ class Watch:
         """One executed batch."""
         for observe in self._observers:
             observe(batch)
+
+    def observe_rows(self, requests: Sequence[str], inputs: Sequence[Array], outputs: Sequence[Array]) -> None:
+        """One executed batch of requests of one row each."""
+        self.monitor.observe_rows(inputs, outputs)
+        self.feedback.observe_rows(requests, outputs)
+        if self.payload is not None:
+            self.payload.observe_rows(requests, inputs, outputs)
 
     def families(self) -> Iterator[Any]:
         """Metric families (docs/metrics.md)."""

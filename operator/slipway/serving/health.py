@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, Protocol
 
 import orjson
@@ -23,9 +24,11 @@ class State(Protocol):
     metrics: Metrics
 
 
-def health_routes(state: State, version: str) -> dict[str, Route]:
-    """By path. `version`: that of the server."""
-    metadata = orjson.dumps({"name": NAME, "version": version, "extensions": EXTENSIONS})
+def health_routes(state: State, version: Callable[[], str]) -> dict[str, Route]:
+    """By path. `version`: that of the server, asked when somebody wants to know."""
+
+    def metadata() -> tuple[int, str, bytes]:
+        return 200, JSON, orjson.dumps({"name": NAME, "version": version(), "extensions": EXTENSIONS})
 
     def ready() -> tuple[int, str, bytes]:
         if state.ready:
@@ -33,7 +36,7 @@ def health_routes(state: State, version: str) -> dict[str, Route]:
         return 503, JSON, orjson.dumps({"ready": False, "reason": state.why})
 
     return {
-        "/v2": Get("v2_server", lambda: (200, JSON, metadata)),
+        "/v2": Get("v2_server", metadata),
         "/v2/health/live": Get("v2_live", lambda: (200, JSON, b'{"live":true}'), open=True),
         "/v2/health/ready": Get("v2_ready", ready, open=True),
         "/metrics": Get("metrics", lambda: (200, METRICS_TYPE, state.metrics.render()), open=True),

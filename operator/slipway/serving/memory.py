@@ -1,7 +1,11 @@
-"""How much memory the container has left, so that a model too large for it is refused with a reason."""
+"""Memory: how much the container has left, so that a model too large for it is refused with a reason; and giving back what a
+load left behind."""
 
 from __future__ import annotations
 
+import ctypes
+import gc
+from contextlib import suppress
 from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup")
@@ -25,3 +29,12 @@ def memory_left(root: Path = CGROUP) -> int | None:
             continue
         return None if limit > _NO_LIMIT else max(0, limit - used)
     return None
+
+
+def settle_memory() -> None:
+    """After a load: collects, lets later collections pass over what stays, and gives free pages back to the system. Takes some
+    20 ms."""
+    gc.collect()
+    gc.freeze()
+    with suppress(OSError, AttributeError):  # glibc's own
+        ctypes.CDLL(None).malloc_trim(0)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING
 
 import orjson
@@ -15,6 +15,7 @@ from slipway.serving import log
 from slipway.serving.app import JSON, App, Direct, Get, Post, Route
 from slipway.serving.errors import HTTPError, StartError
 from slipway.serving.http.exchange import Exchange
+from slipway.serving.memory import settle_memory
 from slipway.serving.metrics import Metrics
 from slipway.serving.settings import Options
 
@@ -80,9 +81,8 @@ class Models:
             self.refresh()
             if before is not None:
                 self._retire(before)
-            # what was made so far stays: collections need not look at it again
-            gc.collect()
-            gc.freeze()
+            if not self._app.loading:
+                settle_memory()
             return prepared
 
     async def unload(self, name: str) -> None:
@@ -114,19 +114,27 @@ class Models:
 
     def refresh(self) -> None:
         """Routes and metrics as they follow from what is loaded; one assignment, so that no request sees half of it."""
-        from slipway.serving.openapi import document
-        from slipway.serving.page import page
-
         loaded = self.loaded()
         routes: dict[str, Route] = dict(self._base)
         for prepared in loaded:
             routes.update(prepared.routes)
         names = orjson.dumps({"models": [prepared.endpoints.identity.name for prepared in loaded]})
-        described = orjson.dumps(document([prepared.endpoints.shown() for prepared in loaded], control=self._control))
-        shown = page([prepared.endpoints.shown() for prepared in loaded]).encode()
+
+        @cache
+        def described() -> bytes:
+            from slipway.serving.openapi import document
+
+            return orjson.dumps(document([prepared.endpoints.shown() for prepared in loaded], control=self._control))
+
+        @cache
+        def shown() -> bytes:
+            from slipway.serving.page import page
+
+            return page([prepared.endpoints.shown() for prepared in loaded]).encode()
+
         routes["/v1/models"] = Get("v1_models", lambda: (200, JSON, names))
-        routes["/openapi.json"] = Get("openapi", lambda: (200, JSON, described))
-        routes["/"] = Get("page", lambda: (200, "text/html; charset=utf-8", shown))
+        routes["/openapi.json"] = Get("openapi", lambda: (200, JSON, described()))
+        routes["/"] = Get("page", lambda: (200, "text/html; charset=utf-8", shown()))
         routes["/v2/repository/index"] = Post("repository_index", self._index)
         if len(self.entries) == 1 and loaded:
             only = loaded[0].endpoints.identity.name

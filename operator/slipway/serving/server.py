@@ -8,7 +8,6 @@ import signal
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,7 +18,7 @@ from slipway.serving.errors import ExitCode, StartError
 from slipway.serving.health import health_routes
 from slipway.serving.http.limits import Limits
 from slipway.serving.http.listener import Listener, bound_socket
-from slipway.serving.memory import memory_left
+from slipway.serving.memory import memory_left, settle_memory
 from slipway.serving.metrics import Metrics
 from slipway.serving.models import Models
 from slipway.serving.monitoring.traces import tracer_from
@@ -82,7 +81,7 @@ class Server:
     async def _listen(self) -> None:
         """Starts to answer: health and metrics at first. Raises StartError when the address cannot be had."""
         options = self.options
-        self._app.routes = health_routes(self, _own_version())
+        self._app.routes = health_routes(self, _own_version)
         if options.shadow:
             from slipway.serving.shadow.control import Shadow
 
@@ -117,8 +116,12 @@ class Server:
         self._app.loading = False
         self.ready = self.metrics.ready = True
         log.line("ready", models=len(at_start), seconds=round(monotonic() - self._born, 3))
-        # so that the first scrape need not import the library
-        threading.Thread(target=self.metrics.render, name="metrics", daemon=True).start()
+        threading.Thread(target=self._settle, name="settle", daemon=True).start()
+
+    def _settle(self) -> None:
+        """What readiness need not wait for."""
+        self.metrics.render()  # so that the first scrape need not import the library
+        settle_memory()
 
     def _configured(self) -> tuple[Mapping[str, Options], tuple[str, ...], bool]:
         """Options by model, those to load now, and whether clients may load and unload."""
@@ -201,6 +204,8 @@ def in_thread(work: Callable[[], T]) -> asyncio.Future[T]:
 
 
 def _own_version() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # a start need not wait for it
+
     try:
         return version("slipway")
     except PackageNotFoundError:  # run from an image that holds the files alone

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from email.utils import formatdate
-from time import monotonic, perf_counter
+from time import gmtime, monotonic, perf_counter, struct_time
 
 from slipway.serving.http.connection import Application, Connection, Site
 from slipway.serving.http.limits import Limits
 
 _SWEEP_SECONDS = 0.25
 _BACKLOG = 2048
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 class Listener:
@@ -78,7 +79,13 @@ class Listener:
                 self._date()
 
     def _date(self) -> None:
-        self.site.date = f"date: {formatdate(usegmt=True)}\r\n".encode()
+        self.site.date = f"date: {http_date(gmtime())}\r\n".encode()
+
+
+def http_date(at: struct_time) -> str:
+    """UTC as RFC 9110 has it in headers. The same as `email.utils.formatdate`, whose import a start would wait for."""
+    day, month = _DAYS[at.tm_wday], _MONTHS[at.tm_mon - 1]
+    return f"{day}, {at.tm_mday:02d} {month} {at.tm_year} {at.tm_hour:02d}:{at.tm_min:02d}:{at.tm_sec:02d} GMT"
 
 
 def bound_socket(host: str, port: int, *, shared: bool = False) -> socket.socket:

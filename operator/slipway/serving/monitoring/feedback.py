@@ -48,8 +48,9 @@ class Feedback:
         names = [tensor.name for tensor in signature.outputs]
         self._output = names.index("label") if "label" in names else 0
         self._labels = bool(names) and (names[self._output] == "label" or signature.outputs[self._output].datatype == "BYTES")
-        self._predicted: OrderedDict[str, Array | tuple[Array, int]] = OrderedDict()
-        """By request id, one value for each row; or many values, and which of them it is."""
+        self._predicted: OrderedDict[str, Any] = OrderedDict()
+        """By request id: a list with one value for each row, or the value of the only one. Plain values and no arrays: those are
+        views that keep the outputs of whole batches in memory, which grew by 20 MB."""
         self.outcomes = dict.fromkeys((RIGHT, WRONG, UNKNOWN), 0)
         """Rows by how they came out; ``unknown``: of a request that is not remembered. A number that was predicted is
         neither right nor wrong: see `compared`."""
@@ -63,15 +64,15 @@ class Feedback:
         predicted = self._predicted
         for request, inputs, outputs in batch:
             if inputs and len(inputs[0]) <= MAX_ROWS and outputs:
-                predicted[request] = outputs[self._output]
+                predicted[request] = outputs[self._output].tolist()
         while len(predicted) > REMEMBERED:
             predicted.popitem(last=False)
 
     def observe_rows(self, requests: Sequence[str], outputs: Sequence[Array]) -> None:
         """The same for requests of one row each, whose outputs are stacked."""
         predicted = self._predicted
-        values = outputs[self._output]
-        predicted.update(zip(requests, [(values, at) for at in range(len(requests))], strict=True))
+        values = outputs[self._output].tolist()
+        predicted.update(zip(requests, [[value] for value in values] if isinstance(values[0], list) else values, strict=True))
         while len(predicted) > REMEMBERED:
             predicted.popitem(last=False)
 
@@ -89,13 +90,12 @@ class Feedback:
 
     def _join(self, request: str, truths: Sequence[Any]) -> int:
         predicted = self._predicted.get(request)
-        if isinstance(predicted, tuple):
-            values, at = predicted
-            predicted = values[at : at + 1]
+        if predicted is not None and not isinstance(predicted, list):
+            predicted = [predicted]
         if predicted is None or len(predicted) != len(truths):
             self.outcomes[UNKNOWN] += len(truths)
             return 0
-        for truth, value in zip(truths, predicted.tolist(), strict=True):
+        for truth, value in zip(truths, predicted, strict=True):
             value = value[0] if isinstance(value, list) and len(value) == 1 else value
             if type(truth) is bool and type(value) is int:
                 truth = int(truth)

@@ -15,7 +15,7 @@ from slipway.serving.datatypes import DTYPES
 from slipway.serving.http.exchange import Exchange
 from slipway.serving.protocol.v2 import InferRequest, InferWriter
 from slipway.serving.signature import Signature, Tensor
-from slipway.serving.tensors import Array, decode
+from slipway.serving.tensors import Array, decode, holds_booleans
 
 _MAX_BODY = 64 << 10
 """Larger bodies hold more than a row."""
@@ -80,8 +80,7 @@ class Rows:
 
     def read(self, body: bytes) -> tuple[list[Any], str | None] | None:
         """The values and the id of a request that asks for one row and nothing special; None for any other, right or wrong."""
-        # JSON has no other way to write a boolean, which would be packed as a number
-        if len(body) > _MAX_BODY or b"true" in body or b"false" in body:
+        if len(body) > _MAX_BODY:
             return None
         try:
             request = orjson.loads(body)
@@ -111,9 +110,10 @@ class Rows:
             for row in batch:
                 values += row.values
         try:
-            return np.frombuffer(pack(*values), self._dtype).reshape(rows, *self._lengths)
+            array = np.frombuffer(pack(*values), self._dtype)
         except (OverflowError, struct.error):
             return None
+        return None if holds_booleans(values, array) else array.reshape(rows, *self._lengths)
 
     def answer(self, batch: Sequence[Row], outputs: Sequence[Array]) -> bool:
         """Answers all rows of a batch from the stacked outputs; False, and nothing is answered, when these are no rows of values."""

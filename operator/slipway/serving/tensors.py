@@ -15,7 +15,6 @@ from slipway.serving.signature import shape_text
 
 Array = np.ndarray[Any, Any]
 
-_NUMBERS = frozenset({int, float})
 _PACKERS = 256
 _packers: dict[tuple[str, int], struct.Struct] = {}
 """By datatype and number of values."""
@@ -61,9 +60,6 @@ def decode(data: list[Any], shape: Sequence[int], datatype: str, declared: str, 
 def decode_floats(data: list[Any], datatype: str) -> Array | None:
     """The values of a flat list as a 1-D FP32 or FP64 array that cannot be written to: the quick way for what most requests
     hold. None for anything that is not right, or not flat: `decode` says what."""
-    kinds = set(map(type, data))
-    if not kinds <= _NUMBERS:
-        return None
     key = (datatype, len(data))
     packer = _packers.get(key)
     if packer is None:
@@ -72,9 +68,15 @@ def decode_floats(data: list[Any], datatype: str) -> Array | None:
         packer = _packers[key] = struct.Struct(f"={len(data)}{'f' if datatype == 'FP32' else 'd'}")
     try:
         # what a float cannot hold raises here, where numpy would give infinity
-        return np.frombuffer(packer.pack(*data), dtype=DTYPES[datatype])
+        array = np.frombuffer(packer.pack(*data), dtype=DTYPES[datatype])
     except (OverflowError, struct.error):
         return None
+    return None if holds_booleans(data, array) else array
+
+
+def holds_booleans(data: list[Any], array: Array) -> bool:
+    """Whether there is a boolean in `data`, which was packed into `array` as if it were a number."""
+    return bool((array == 0).any() or (array == 1).any()) and bool in set(map(type, data))
 
 
 def encode(array: Array) -> Any:

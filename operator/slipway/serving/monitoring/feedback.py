@@ -11,7 +11,7 @@ kept for the join with the payload log, where that is on.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from time import time
@@ -49,8 +49,11 @@ class Feedback:
         self._output = names.index("label") if "label" in names else 0
         self._labels = bool(names) and (names[self._output] == "label" or signature.outputs[self._output].datatype == "BYTES")
         self._predicted: OrderedDict[str, Any] = OrderedDict()
-        """By request id: a list with one value for each row, or the value of the only one. Plain values and no arrays: those are
+        """By request id, as far as somebody asked: a list with one value for each row, or the value of the only one. Plain values and no arrays: those are
         views that keep the outputs of whole batches in memory, which grew by 20 MB."""
+        self._unsorted: deque[tuple[Sequence[str], list[Any]]] = deque()
+        """Requests of one row and their values by batch, later than all in `_predicted`: most are never asked about."""
+        self._unsorted_rows = 0
         self.outcomes = dict.fromkeys((RIGHT, WRONG, UNKNOWN), 0)
         """Rows by how they came out; ``unknown``: of a request that is not remembered. A number that was predicted is
         neither right nor wrong: see `compared`."""
@@ -61,6 +64,7 @@ class Feedback:
 
     def observe(self, batch: Sequence[Observation]) -> None:
         """Remembers what was predicted."""
+        self._sort()
         predicted = self._predicted
         for request, inputs, outputs in batch:
             if inputs and len(inputs[0]) <= MAX_ROWS and outputs:
@@ -70,15 +74,25 @@ class Feedback:
 
     def observe_rows(self, requests: Sequence[str], outputs: Sequence[Array]) -> None:
         """The same for requests of one row each, whose outputs are stacked."""
+        self._unsorted.append((requests, outputs[self._output].tolist()))
+        self._unsorted_rows += len(requests)
+        while self._unsorted_rows - len(self._unsorted[0][0]) >= REMEMBERED:
+            self._unsorted_rows -= len(self._unsorted.popleft()[0])
+
+    def _sort(self) -> None:
+        """Files what came as batches by request id."""
         predicted = self._predicted
-        values = outputs[self._output].tolist()
-        predicted.update(zip(requests, [[value] for value in values] if isinstance(values[0], list) else values, strict=True))
+        while self._unsorted:
+            requests, values = self._unsorted.popleft()
+            predicted.update(zip(requests, [[value] for value in values] if isinstance(values[0], list) else values, strict=True))
+        self._unsorted_rows = 0
         while len(predicted) > REMEMBERED:
             predicted.popitem(last=False)
 
     async def answer(self, body: bytes) -> bytes:
         """``POST …/feedback``. Raises BadInput, which names the field; then nothing of the request is kept."""
         entries = read_feedback(read_object(body))
+        self._sort()
         now = self._clock()
         joined = 0
         for request, truths in entries:

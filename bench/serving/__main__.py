@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.serving.compare import compare
 from bench.serving.envs import CACHE, peer_python, wrk
 from bench.serving.load import load
 from bench.serving.models import WIDE, make_models
@@ -49,7 +50,7 @@ def measure(server: str, seconds: float, models: Path) -> dict[str, Any]:
                     if server == "static" and batch > 1:
                         continue
                     sent = body(server, rows[:batch])
-                    load(one.url + one.path, sent, one.headers, connections, min(1.0, seconds), Path(folder))
+                    load(one.url + one.path, sent, one.headers, connections, min(1, seconds), Path(folder))
                     answer = load(one.url + one.path, sent, one.headers, connections, seconds, Path(folder))
                     cases[f"{batch}x{connections}"] = answer
                     print(f"{server:9s} {model:9s} batch {batch:2d}, {connections:3d} connections: {answer}", flush=True)
@@ -104,7 +105,7 @@ def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.serving")
     parser.add_argument("action", choices=("run", "table"))
     parser.add_argument("--servers", default=",".join(SERVERS))
-    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--seconds", type=int, default=4, help="of each measurement")
     parser.add_argument("--results", type=Path, default=RESULTS)
     chosen = parser.parse_args(words)
     if chosen.action == "run":
@@ -119,6 +120,8 @@ def main(words: list[str]) -> int:
             results.setdefault("servers", {})[server] = measure(server, chosen.seconds, models)
         if "slipway" in servers:
             results["large"] = measure_binary(chosen.seconds, models)
+            results["share"] = compare(("static", "slipway"), models, rounds=7, seconds=chosen.seconds)
+            results["watching"] = compare(("unwatched", "slipway", "logged"), models, rounds=7, seconds=chosen.seconds)
         chosen.results.parent.mkdir(exist_ok=True)
         chosen.results.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
     return write_tables(read_results(chosen.results), write=chosen.results == RESULTS)

@@ -8,14 +8,17 @@ from typing import Any
 
 import numpy as np
 
+from slipway.registry import records
+from slipway.training.reference import FILE, Reference, build_reference
+
 SEED = 7
 WIDE = 100
 """Columns of the wide model."""
 
 
 def make_models(folder: Path) -> None:
-    """Writes ``<name>.joblib`` and ``<name>.onnx`` for logistic, forest and wide. What ONNX answers is held against the
-    estimator."""
+    """Writes ``<name>.joblib``, ``<name>/model.onnx`` and what training leaves beside it for drift, for logistic, forest and wide.
+    What ONNX answers is held against the estimator."""
     import joblib
     from skl2onnx import to_onnx
     from sklearn.datasets import load_breast_cancer, make_classification
@@ -37,12 +40,23 @@ def make_models(folder: Path) -> None:
         estimator.fit(rows, truth)
         joblib.dump(estimator, folder / f"{name}.joblib")
         converted = to_onnx(estimator, rows[:1], options={"zipmap": False}).SerializeToString()
-        (folder / f"{name}.onnx").write_bytes(converted)
-        _agrees(converted, estimator, rows)
+        (folder / name).mkdir(exist_ok=True)
+        (folder / name / "model.onnx").write_bytes(converted)
+        outputs = _agrees(converted, estimator, rows)
+        (folder / name / FILE).write_bytes(_reference(rows, outputs).to_json())
     np.save(folder / "rows.npy", table[:64])
 
 
-def _agrees(converted: bytes, estimator: Any, rows: Any) -> None:
+def _reference(rows: Any, outputs: dict[str, Any]) -> Reference:
+    """As a build makes it."""
+    X = records.TensorSpec(name="X", datatype="FP32", shape=(-1, rows.shape[1]))
+    label = records.TensorSpec(name="label", datatype="INT64", shape=(-1,))
+    probabilities = records.TensorSpec(name="probabilities", datatype="FP32", shape=(-1, 2))
+    signature = records.Signature(inputs=(X,), outputs=(label, probabilities))
+    return build_reference(signature, {"X": rows}, outputs, frozenset({"label"}))
+
+
+def _agrees(converted: bytes, estimator: Any, rows: Any) -> dict[str, Any]:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(converted, providers=["CPUExecutionProvider"])
@@ -51,3 +65,4 @@ def _agrees(converted: bytes, estimator: Any, rows: Any) -> None:
         probability, estimator.predict_proba(rows), rtol=1e-3, atol=1e-4
     ):
         raise RuntimeError("the converted model does not agree with the estimator")
+    return {"label": label, "probabilities": probability}

@@ -43,12 +43,16 @@ def promises(results: dict[str, Any]) -> list[tuple[str, str, bool]]:
     told.append(("ready in under 1 s", f"{own['logistic']['cold_seconds']:.2f} s", own["logistic"]["cold_seconds"] < 1))
     resident = max(one["rss_mb"] for one in own.values())
     told.append(("under 120 MB resident", f"{resident:.0f} MB", resident < 120))
-    if "static" in servers:
-        share = case("slipway", "logistic", "1x16", "rps") / case("static", "logistic", "1x16", "rps")
+    if "share" in results:
+        share = results["share"]["slipway"]["part"]
         told.append(("at least 85 % of the HTTP layer's static answer", f"{share:.0%}", share >= 0.85))
     if "large" in results:
         ratio = results["large"]["binary"]["rps"] / results["large"]["json"]["rps"]
         told.append(("1,000 x 100 floats: binary at least 10x JSON", f"{ratio:.1f}x", ratio >= 10))
+    if "watching" in results:
+        for server, what in (("slipway", "metrics, drift and feedback"), ("logged", "these and a payload log of a tenth")):
+            cost = 1 - results["watching"][server]["part"]
+            told.append((f"{what}: under 5 % of the throughput", f"{cost:.1%}", cost < 0.05))
     return told
 
 

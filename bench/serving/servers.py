@@ -21,6 +21,8 @@ from bench.serving.envs import PEERS, peer_python
 
 CORE = "0"
 """The servers' core; the load generator has another."""
+OURS = ("slipway", "static", "unwatched", "logged")
+"""The model server as it is; the HTTP layer with a fixed answer; nothing counted or watched; a payload log of a tenth as well."""
 ROOT = Path(__file__).parents[2]
 READY_SECONDS = 120
 
@@ -46,12 +48,15 @@ def _v2(name: str) -> str:
 
 def command(server: str, model: str, models: Path, port: int, scratch: Path) -> tuple[list[str], dict[str, str], str, str]:
     """Words, environment, readiness path and prediction path."""
-    if server in ("slipway", "static"):
+    if server in OURS:
         env = {"PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}"}
         if server == "static":
             return [sys.executable, "-m", "bench.serving.static", str(port)], env, "/ready", "/static"
-        words = [sys.executable, "-m", "slipway.serving", f"--model={models / model}.onnx", f"--port={port}", "--drain=0"]
-        return words, env, "/v2/health/ready", _v2(model)
+        module = "bench.serving.unwatched" if server == "unwatched" else "slipway.serving"
+        words = [sys.executable, "-m", module, f"--model={models / model / 'model.onnx'}", f"--name={model}"]
+        if server == "logged":
+            words += [f"--payload-log=file://{scratch / 'payloads'}", "--payload-sample=0.1", "--payload-seconds=2"]
+        return [*words, f"--port={port}", "--drain=0"], env, "/v2/health/ready", _v2(model)
     python, where = str(peer_python(server)), models / f"{model}.joblib"
     if server == "mlserver":
         settings = {"http_port": port, "grpc_port": _free(), "metrics_port": _free(), "host": "127.0.0.1", "parallel_workers": 0}

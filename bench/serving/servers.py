@@ -8,12 +8,15 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +25,8 @@ from bench.serving.envs import PEERS, peer_python
 CORE = "0"
 """The servers' core; the load generator has another."""
 OURS = ("slipway", "static", "unwatched", "logged")
-"""The model server as it is; the HTTP layer with a fixed answer; nothing counted or watched; a payload log of a tenth as well."""
+"""The model server as it is; the HTTP layer with a fixed answer; nothing counted or watched; a payload log of a tenth and traces of a
+hundredth of the requests as well."""
 ROOT = Path(__file__).parents[2]
 READY_SECONDS = 120
 
@@ -56,6 +60,8 @@ def command(server: str, model: str, models: Path, port: int, scratch: Path) -> 
         words = [sys.executable, "-m", module, f"--model={models / model / 'model.onnx'}", f"--name={model}"]
         if server == "logged":
             words += [f"--payload-log=file://{scratch / 'payloads'}", "--payload-sample=0.1", "--payload-seconds=2"]
+            env |= {"OTEL_EXPORTER_OTLP_ENDPOINT": _collector(), "OTEL_TRACES_SAMPLER": "parentbased_traceidratio"}
+            env |= {"OTEL_TRACES_SAMPLER_ARG": "0.01"}
         return [*words, f"--port={port}", "--drain=0"], env, "/v2/health/ready", _v2(model)
     python, where = str(peer_python(server)), models / f"{model}.joblib"
     if server == "mlserver":
@@ -112,6 +118,25 @@ def body(server: str, rows: Any) -> bytes:
     values = [round(float(value), 6) for value in rows.ravel()]
     one = {"name": "X", "shape": list(rows.shape), "datatype": "FP32", "data": values}
     return json.dumps({"inputs": [one]}, separators=(",", ":")).encode()
+
+
+@cache
+def _collector() -> str:
+    """A receiver of traces that takes and drops them; up until this process ends."""
+
+    class Taken(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(200)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Says nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Taken)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_port}"
 
 
 def _answers(url: str) -> bool:

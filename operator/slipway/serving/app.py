@@ -155,7 +155,7 @@ class App:
         else:
             assert isinstance(route, Get | Post | Direct)
             self.metrics.answered(route.model, route.name, exchange.status, seconds)
-            if self.tracer is not None and route.model:
+            if self.tracer is not None and route.model and self.tracer.takes(exchange.headers):
                 _trace(self.tracer, route, exchange, seconds)
         if self._access_log:
             log.line(

@@ -8,19 +8,23 @@ never requests. Needs the extra ``monitoring``.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
+from random import getrandbits
 from time import time_ns
 from typing import Any, Final
 
 from slipway.serving import log
 
+_LOW: Final = (1 << 64) - 1
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
 
 class Tracer:
     """Makes spans of requests that were answered."""
 
-    def __init__(self, provider: Any) -> None:
-        """`provider`: an ``opentelemetry.sdk.trace.TracerProvider``."""
+    def __init__(self, provider: Any, ids: Ids, part: float = 1.0) -> None:
+        """`provider`: an ``opentelemetry.sdk.trace.TracerProvider`` that has its ids from `ids`. `part`: of the requests that have no trace yet, those that its
+        sampler takes by their trace id."""
         from opentelemetry.trace import SpanKind
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -28,6 +32,19 @@ class Tracer:
         self._tracer = provider.get_tracer("slipway.serving")
         self._extract = TraceContextTextMapPropagator().extract
         self._kind = SpanKind.SERVER
+        self._ids = ids
+        self._below = round(part * (1 << 64)) if part < 1 else None
+
+    def takes(self, headers: Mapping[str, str]) -> bool:
+        """Whether a request may be sampled, asked right before `answered`. Most are not, and what the library does to find that out
+        takes as long as a prediction; so the sampler's own rule, the lower half of the trace id, is looked at before."""
+        if self._below is None or "traceparent" in headers:
+            return True
+        trace = getrandbits(128)
+        if trace & _LOW >= self._below:
+            return False
+        self._ids.next_trace = trace
+        return True
 
     def answered(
         self, name: str, attributes: Mapping[str, str | int], headers: Mapping[str, str], seconds: float, *, failed: bool
@@ -49,6 +66,36 @@ class Tracer:
         self._provider.shutdown()
 
 
+class Ids:
+    """Ids of spans and traces: random ones, but for the trace that was drawn already."""
+
+    def __init__(self) -> None:
+        self.next_trace = 0
+
+    def generate_span_id(self) -> int:
+        """64 bits."""
+        return getrandbits(64) or 1
+
+    def generate_trace_id(self) -> int:
+        """128 bits."""
+        trace, self.next_trace = self.next_trace or getrandbits(128) or 1, 0
+        return trace
+
+    def is_trace_id_random(self) -> bool:
+        """As W3C's level 2 asks."""
+        return True
+
+
+def part_of(environment: Mapping[str, str]) -> float:
+    """Of new traces, those that the sampler which the environment names will take, if it goes by their ids; else 1."""
+    if environment.get("OTEL_TRACES_SAMPLER", "") not in ("traceidratio", "parentbased_traceidratio"):
+        return 1.0
+    with suppress(ValueError):
+        part = float(environment.get("OTEL_TRACES_SAMPLER_ARG", "1"))
+        return part if 0 <= part <= 1 else 1.0
+    return 1.0
+
+
 def tracer_from(environment: Mapping[str, str]) -> Tracer | None:
     """A tracer where an endpoint is set; None otherwise, and with a warning when the libraries are missing."""
     endpoint = next((environment[name] for name in _ENDPOINTS if environment.get(name)), "")
@@ -63,6 +110,7 @@ def tracer_from(environment: Mapping[str, str]) -> Tracer | None:
         log.line("no traces are sent: install slipway[serving,monitoring]", level="warning", endpoint=endpoint, reason=str(error))
         return None
     name = environment.get("OTEL_SERVICE_NAME") or "slipway"
-    provider = TracerProvider(resource=Resource.create({"service.name": name}), shutdown_on_exit=False)
+    ids: Any = Ids()
+    provider = TracerProvider(resource=Resource.create({"service.name": name}), shutdown_on_exit=False, id_generator=ids)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(timeout=5)))
-    return Tracer(provider)
+    return Tracer(provider, ids, part_of(environment))

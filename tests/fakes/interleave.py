@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from slipway.storage import ObjectInfo, ObjectStore, OutcomeUnknown, Stored, Unavailable
+from slipway.storage import NotFound, ObjectInfo, ObjectStore, OutcomeUnknown, Stored, Unavailable
 
 Action = Literal["go", "crash before", "crash after", "lose request", "lose answer"]
 ACTIONS: tuple[Action, ...] = ("go", "crash before", "crash after", "lose request", "lose answer")
@@ -68,6 +68,7 @@ class Gate:
     def __init__(self, store: ObjectStore, seat: _Seat) -> None:
         self._store = store
         self._seat = seat
+        self._asked = 0
 
     @property
     def uri(self) -> str:
@@ -87,6 +88,17 @@ class Gate:
 
     def get(self, key: str, *, if_match: str | None = None) -> Stored:
         return self._call("get", key, if_match=if_match)  # type: ignore[no-any-return]
+
+    def get_many(self, keys: Sequence[str]) -> Sequence[Stored | None]:
+        """One after another, now from the first and now from the last: nobody may rely on an order."""
+        self._asked += 1
+        found: dict[str, Stored | None] = {}
+        for key in list(keys)[:: 1 if self._asked % 2 else -1]:
+            try:
+                found[key] = self.get(key)
+            except NotFound:
+                found[key] = None
+        return [found[key] for key in keys]
 
     def head(self, key: str) -> ObjectInfo:
         return self._call("head", key)  # type: ignore[no-any-return]

@@ -151,18 +151,12 @@ def _model_file(files: list[Path]) -> tuple[Path, str]:
 
 
 def _signature(model: Path, kind: str) -> Signature | None:
-    """What an ONNX model takes and gives, where ONNX Runtime is installed. Raises CliError for one that it cannot load."""
+    """What the model takes and gives. Raises CliError for one that cannot be loaded."""
     from slipway.training.errors import FormatRefused
-    from slipway.training.formats import ONNX
+    from slipway.training.formats import signature
 
-    if kind != ONNX:
-        return None
     try:
-        from slipway.training.onnx_file import open_session, read_signature
-
-        return read_signature(open_session(model))
-    except ImportError:
-        return None
+        return signature(model, kind)
     except FormatRefused as error:
         raise CliError(str(error)) from error
 

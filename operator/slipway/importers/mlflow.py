@@ -15,10 +15,10 @@ from slipway.importers.errors import ImportFailed, Refused
 from slipway.importers.mlflow_server import MlflowServer
 from slipway.registry.errors import RegistryError
 from slipway.registry.names import ModelName
-from slipway.registry.records import Signature, SourceRecord, VersionDraft, VersionRecord, root_digest
+from slipway.registry.records import SourceRecord, VersionDraft, VersionRecord, root_digest
 from slipway.registry.registry import Registry
 from slipway.training.errors import FormatRefused
-from slipway.training.formats import MEDIA_TYPES, ONNX, sniff
+from slipway.training.formats import MEDIA_TYPES, signature, sniff
 
 PICKLE = "pickle"
 Attest = Callable[[VersionDraft], VersionDraft]
@@ -120,7 +120,10 @@ class MlflowImport:
             for path in paths:
                 self.server.fetch(uri, path, folder / "model" / path)
             kind, main = self._format(folder / "model", paths)
-            signature = _signature(main, kind)
+            try:
+                taken = signature(main, kind)
+            except FormatRefused as error:
+                raise ImportFailed(str(error)) from error
             files = self.registry.blobs.put_tree(folder / "model")
         typed = tuple(
             entry.model_copy(update={"media_type": MEDIA_TYPES[kind]})
@@ -135,7 +138,7 @@ class MlflowImport:
             reason="Imported",
             files=typed,
             format=kind,
-            signature=signature,
+            signature=taken,
             metrics=names.metrics(run),
             params=names.params(run),
             source=SourceRecord(
@@ -199,17 +202,3 @@ class MlflowImport:
                 self.registry.move_alias(model, alias, version, by=self.by, reason=f"imported from {self.server.url}")
                 moved.append((f"{model}@{alias}", version))
         return moved
-
-
-def _signature(model: Path, kind: str) -> Signature | None:
-    """What an ONNX model takes and gives, where ONNX Runtime is installed."""
-    if kind != ONNX:
-        return None
-    try:
-        from slipway.training.onnx_file import open_session, read_signature
-
-        return read_signature(open_session(model))
-    except ImportError:
-        return None
-    except FormatRefused as error:
-        raise ImportFailed(str(error)) from error

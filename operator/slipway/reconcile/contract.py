@@ -107,6 +107,7 @@ class PutPin:
     name: str
     versions: tuple[str, ...] = ()
     blobs: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

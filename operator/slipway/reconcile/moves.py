@@ -75,8 +75,8 @@ class RegistryMoves:
                 moved.registered = await run(self._registry.register, draft)
             case MoveAlias():
                 moved.aliases += (await self._move_alias(move, moved.registered),)
-            case PutPin(kind, namespace, name, versions, blobs):
-                await run(self._registry.pin, kind, namespace, name, versions=versions, blobs=blobs)
+            case PutPin(kind, namespace, name, versions, blobs, images):
+                await run(self._registry.pin, kind, namespace, name, versions=versions, blobs=blobs, images=images)
             case DropPin(kind, namespace, name):
                 await run(self._registry.unpin, kind, namespace, name)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from enum import Enum
 from typing import Final
@@ -48,8 +48,8 @@ class Aliases:
     def current(self, alias: str) -> AliasMove | None:
         """The last move; None when the alias was never set. Its `version` is None when it was taken away."""
         log = self._log(alias)
-        last = log.position().last
-        return self._read(log, alias, last) if last else None
+        position, data = log.tail()
+        return self._parse_last(log, alias, position, data)
 
     def all(self) -> dict[str, AliasMove]:
         """The aliases that point at a version now, by name."""
@@ -71,9 +71,9 @@ class Aliases:
         """Appends a move. The answer's `changed` is False when the alias pointed there already. Raises LostRace when it
         does not point at `expected`."""
         log = self._log(check_alias(alias))
-        position = log.position()
+        position, data = log.tail()
         while True:
-            last = self._read(log, alias, position.last) if position.last else None
+            last = self._parse_last(log, alias, position, data)
             present = last.version if last is not None else None
             if expected is not ANY and present != expected:
                 raise LostRace(_not_as_expected(f"{self.model}@{alias}", last, expected))
@@ -97,6 +97,7 @@ class Aliases:
                 log.remember(move.number, position.hint)
                 return move
             position = Position(log.last_after(move.number), position.hint)
+            data = log.read(position.last)
 
     def history(self, alias: str, at: datetime | None, limit: int | None) -> list[AliasMove]:
         """Moves newest first, at most `limit`; with `at`, only those up to then, so that the first was in force
@@ -104,12 +105,18 @@ class Aliases:
         log = self._log(alias)
         last = log.position().last
         top = last if at is None else self._last_until(log, alias, last, at)
-        numbers = range(top, 0 if limit is None else max(0, top - limit), -1)
-        moves: list[AliasMove] = []
+        return list(self._moves(log, alias, range(top, 0 if limit is None else max(0, top - limit), -1)))
+
+    def newest_first(self, alias: str) -> Iterator[AliasMove]:
+        """All moves, read as they are asked for."""
+        log = self._log(alias)
+        yield from self._moves(log, alias, range(log.position().last, 0, -1))
+
+    def _moves(self, log: NumberedLog, alias: str, numbers: Sequence[int]) -> Iterator[AliasMove]:
         for run in runs(numbers, _BATCH):
-            found = zip(run, log.read_many(run), strict=True)
-            moves += [self._parse(log, alias, number, data) for number, data in found if data is not None]
-        return moves
+            for number, data in zip(run, log.read_many(run), strict=True):
+                if data is not None:
+                    yield self._parse(log, alias, number, data)
 
     def _last_until(self, log: NumberedLog, alias: str, last: int, at: datetime) -> int:
         """The number of the last move not after `at`, by bisection; 0 when there is none."""
@@ -130,6 +137,11 @@ class Aliases:
             number=1, model=str(self.model), alias=alias, version=None, previous=None,
             at=now, by=by, reason=reason, writer=writer, changed=False,
         )  # fmt: skip
+
+    def _parse_last(self, log: NumberedLog, alias: str, position: Position, data: bytes | None) -> AliasMove | None:
+        if not position.last:
+            return None
+        return self._read(log, alias, position.last) if data is None else self._parse(log, alias, position.last, data)
 
     def _read(self, log: NumberedLog, alias: str, number: int) -> AliasMove:
         data = log.read(number)

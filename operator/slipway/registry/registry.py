@@ -23,7 +23,7 @@ from slipway.registry.errors import (
     UnknownVersion,
     closest,
 )
-from slipway.registry.garbage.state import Retired
+from slipway.registry.garbage.state import Retired, retired_key
 from slipway.registry.index import Index
 from slipway.registry.metadata import Metadata, Model, model_name
 from slipway.registry.moved import announce
@@ -31,7 +31,7 @@ from slipway.registry.names import LATEST, ModelName, ModelRef, check_path, chec
 from slipway.registry.records import AliasMove, Pin, VersionDraft, VersionRecord
 from slipway.registry.sequence import Ends
 from slipway.registry.upkeep import Upkeep
-from slipway.registry.versions import Versions
+from slipway.registry.versions import Seen, Versions
 from slipway.storage import S3Options, open_store
 from slipway.storage.parallel import in_parallel
 from slipway.storage.port import ObjectStore
@@ -69,9 +69,11 @@ class Registry(Attempts, Metadata, Upkeep):
         self.blobs = Blobs(store, clock=clock, monotonic=monotonic, pause=pause)
         self._index = Index(store, clock=clock)
         self._ends: Ends = {}
+        self._seen = Seen()
         self._clock = clock
         self._uuid = uuid
         self._pause = pause
+        self._monotonic = monotonic
 
     @classmethod
     def open(cls, uri: str, options: S3Options | None = None) -> Registry:
@@ -246,7 +248,7 @@ class Registry(Attempts, Metadata, Upkeep):
         )
 
     def _versions(self, model: ModelName) -> Versions:
-        return Versions(self.store, model, pause=self._pause, ends=self._ends)
+        return Versions(self.store, model, pause=self._pause, ends=self._ends, seen=self._seen)
 
     def _aliases(self, model: ModelName) -> Aliases:
         return Aliases(self.store, model, pause=self._pause, ends=self._ends)
@@ -267,14 +269,12 @@ class Registry(Attempts, Metadata, Upkeep):
         return names
 
     def _check_usable(self, name: ModelName, version: int) -> None:
-        looks: list[Callable[[], object]] = [
-            lambda: self._versions(name).exists(version),
-            lambda: self.retired(name, version),
-        ]
-        exists, retired = in_parallel(lambda look: look(), looks, 2)
-        if not exists:
+        marker = retired_key(name, version)
+        record, gone = self.store.get_many([self._versions(name).key(version), marker])
+        if record is None:
             raise self._unknown_version(name, version)
-        if isinstance(retired, Retired):
+        if gone is not None:
+            retired = documents.load(Retired, gone.data, f"{self.store.uri}/{marker}")
             raise RetiredVersion(
                 f"{name}:{version} was retired on {retired.at:%Y-%m-%d} ({retired.reason}): bring it back first, "
                 f"slipway model restore {name}:{version}"

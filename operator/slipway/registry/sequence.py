@@ -4,7 +4,7 @@ Nothing but put-if-absent is needed: a writer takes the lowest number that it ha
 freed, so a number that a list shows implies all below it, and a stale list only costs one refused write more.
 
 A hint object says where the end was a while ago, so that finding the end takes two requests, however long the sequence.
-The hint may be missing, stale or wrong: it is checked against a list, and without it the end is found by doubling
+The hint may be missing, stale or wrong: it is checked against the entries, and without it the end is found by doubling
 steps.
 """
 
@@ -18,7 +18,6 @@ from itertools import takewhile
 
 from slipway.registry.documents import peek
 from slipway.registry.records import canonical_json
-from slipway.storage.parallel import in_parallel
 from slipway.storage.port import NotFound, ObjectStore, Precondition, StorageError, Unavailable
 
 HINT_EVERY = 8
@@ -38,7 +37,7 @@ class Position:
 
 Ends = dict[str, Position]
 """Where sequences ended when they were last looked at, by the key of their hint. Numbers are never freed, so an old end is a
-good place to look from; it is checked by the same list that finds the new one."""
+good place to look from; it is checked by the same requests that find the new one."""
 
 
 class NumberedLog:
@@ -70,17 +69,10 @@ class NumberedLog:
         except NotFound:
             return None
 
-    def read_many(self, numbers: Sequence[int], *, parallel: int = 16) -> list[bytes | None]:
+    def read_many(self, numbers: Sequence[int]) -> list[bytes | None]:
         """Several entries at once, in the order asked for."""
-        return in_parallel(self.read, numbers, parallel)
-
-    def exists(self, number: int) -> bool:
-        """Whether there is an entry of that number."""
-        try:
-            self.store.head(self.key(number))
-        except NotFound:
-            return False
-        return True
+        found = self.store.get_many([self.key(number) for number in numbers])
+        return [stored.data if stored is not None else None for stored in found]
 
     def position(self) -> Position:
         """Where the sequence ends now: in one request when it was looked for before, in two when the hint is good."""
@@ -96,6 +88,22 @@ class NumberedLog:
         if hint and (last := self._from(hint)):
             return Position(last, hint)
         return Position(self._end(self._numbers(0, _PAGE)), 0)
+
+    def tail(self) -> tuple[Position, bytes | None]:
+        """Where the sequence ends now, and its last entry, None when it is empty. In one round of three reads when at most one
+        entry has come since it was looked for before, and without a list: entry n is the last one at some moment between the
+        reads that found n there and n + 1 not, in whichever order they were done, because numbers are taken in turn."""
+        before = self._ends.get(self._hint_key)
+        hint = before.hint if before is not None else self._read_hint()
+        known = before.last if before is not None and before.last else hint
+        if known:
+            here, after, beyond = self.read_many([known, known + 1, known + 2])
+            if here is not None and beyond is None:
+                found = Position(known, hint) if after is None else Position(known + 1, hint)
+                self._ends[self._hint_key] = found
+                return found, here if after is None else after
+        found = self.position()
+        return found, self.read(found.last) if found.last else None
 
     def _from(self, number: int) -> int:
         """The highest number; 0 when there is no entry `number`."""

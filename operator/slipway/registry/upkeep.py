@@ -26,6 +26,7 @@ class Keeping(Protocol):
     _clock: Callable[[], datetime]
     _uuid: Callable[[], str]
     _pause: Callable[[float], None]
+    _monotonic: Callable[[], float]
 
     def folders(self, namespace: str | None) -> list[ModelName]:
         """As `Registry.folders`."""
@@ -53,6 +54,7 @@ class Upkeep:
             run_id=self._uuid(),
             clock=self._clock,
             pause=self._pause,
+            monotonic=self._monotonic,
             fence=fence,
         )
         return collector.run(dry_run=dry_run)

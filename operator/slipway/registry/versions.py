@@ -10,6 +10,7 @@ arrives late, after its writer was given up for dead, finds its number taken and
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -49,13 +50,44 @@ class BuildIntent(Document):
     at: datetime
 
 
+class Seen:
+    """The version records that were read last, which never change. Thread-safe."""
+
+    def __init__(self, most: int = 128) -> None:
+        self._most = most
+        self._records: dict[tuple[ModelName, int], VersionRecord] = {}
+        self._lock = threading.Lock()
+
+    def get(self, model: ModelName, version: int) -> VersionRecord | None:
+        """None when it was not read, or long ago."""
+        with self._lock:
+            record = self._records.pop((model, version), None)
+            if record is not None:
+                self._records[model, version] = record  # the end of the line
+            return record
+
+    def add(self, model: ModelName, record: VersionRecord) -> None:
+        """Remembers a record, and forgets the one not asked for longest when there are many."""
+        with self._lock:
+            self._records[model, record.version] = record
+            while len(self._records) > self._most:
+                del self._records[next(iter(self._records))]
+
+
 class Versions:
     """The versions of `model`. Thread-safe; all calls block."""
 
     def __init__(
-        self, store: ObjectStore, model: ModelName, *, pause: Callable[[float], None] = time.sleep, ends: Ends | None = None
+        self,
+        store: ObjectStore,
+        model: ModelName,
+        *,
+        pause: Callable[[float], None] = time.sleep,
+        ends: Ends | None = None,
+        seen: Seen | None = None,
     ) -> None:
         self.model = model
+        self._seen = Seen() if seen is None else seen
         self._store = store
         self._pause = pause
         self._ends = ends
@@ -66,16 +98,21 @@ class Versions:
         """The highest version; 0 when there is none."""
         return self._log.position().last
 
-    def exists(self, version: int) -> bool:
-        """Whether there is a version of that number."""
-        return self._log.exists(version)
+    def key(self, version: int) -> str:
+        """The key of a version's record."""
+        return self._log.key(version)
 
     def get(self, version: int) -> VersionRecord:
         """Raises UnknownVersion, CorruptRecord, NewerSchema."""
+        known = self._seen.get(self.model, version)
+        if known is not None:
+            return known
         data = self._log.read(version)
         if data is None:
             raise UnknownVersion(f"{self.model} has no version {version}")
-        return self.parse(version, data)
+        record = self.parse(version, data)
+        self._seen.add(self.model, record)
+        return record
 
     def page(self, before: int | None, limit: int) -> list[VersionRecord]:
         """At most `limit` versions below `before`, newest first."""

@@ -52,6 +52,16 @@ class FileStore:
         with reader, self._errors(key):
             return Stored(info, reader.read())
 
+    def get_many(self, keys: Sequence[str]) -> Sequence[Stored | None]:
+        """As the port says."""
+        found: list[Stored | None] = []
+        for key in keys:
+            try:
+                found.append(self.get(key))
+            except NotFound:
+                found.append(None)
+        return found
+
     def open(self, key: str, *, offset: int = 0, if_match: str | None = None) -> BinaryIO:
         """As the port says."""
         reader, _ = self._opened(key, if_match)

@@ -106,6 +106,16 @@ class MemoryStore:
         self.after(call)
         return Stored(_info(key, entry), entry.data)
 
+    def get_many(self, keys: Sequence[str]) -> Sequence[Stored | None]:
+        """As the port says."""
+        found: list[Stored | None] = []
+        for key in keys:
+            try:
+                found.append(self.get(key))
+            except NotFound:
+                found.append(None)
+        return found
+
     def open(self, key: str, *, offset: int = 0, if_match: str | None = None) -> BinaryIO:
         """As the port says."""
         call = self._begin("open", key)

@@ -7,7 +7,7 @@ callers on an event loop go through an executor. `slipway.storage.open_store` ma
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -76,6 +76,9 @@ class ObjectStore(Protocol):
 
     def get(self, key: str, *, if_match: str | None = None) -> Stored:
         """The whole object. Raises NotFound; Precondition when its etag is not `if_match`."""
+
+    def get_many(self, keys: Sequence[str]) -> Sequence[Stored | None]:
+        """Several small objects, asked for at once and in no order: in the order of `keys`, None for each that is not there."""
 
     def open(self, key: str, *, offset: int = 0, if_match: str | None = None) -> BinaryIO:
         """A reader over the object from byte `offset`, for objects too large for memory. Close it. Reading raises

@@ -18,10 +18,10 @@ from urllib.parse import urlsplit
 from slipway.storage import S3Options
 from slipway.storage.keys import check_key, parse_s3
 from slipway.storage.multipart import Multipart, end_unfinished
-from slipway.storage.parallel import serialised
-from slipway.storage.port import Denied, InvalidKey, NotFound, ObjectInfo, Progress, Stored, Unavailable
+from slipway.storage.parallel import in_parallel, serialised
+from slipway.storage.port import Denied, InvalidKey, NotFound, ObjectInfo, Precondition, Progress, Stored, Unavailable
 from slipway.storage.s3_errors import Failure, mapped
-from slipway.storage.s3_quick import MISSING, Answer, Quick, parse_list
+from slipway.storage.s3_quick import MISSING, REFUSED, Answer, Ask, Failed, Quick, parse_list
 from slipway.storage.s3_reader import BodyReader
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _READ_TRIES = 3
 _PAGE = 1000
+_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,27 @@ class S3Store:
             return Stored(ObjectInfo(key, len(data), _etag(answer["ETag"]), answer.get("LastModified")), data)
         raise AssertionError("unreachable")
 
+    def get_many(self, keys: Sequence[str]) -> Sequence[Stored | None]:
+        """As the port says."""
+        quick = self.connection.quick
+        asks = [Ask("GET", self.bucket, self._full(key)) for key in keys]
+        answers = [_plain(answer) for answer in quick.requests(asks)] if quick is not None else [None] * len(asks)
+        left = [key for key, answer in zip(keys, answers, strict=True) if answer is None]
+        thorough = dict(zip(left, in_parallel(self._get_or_none, left, _AT_ONCE), strict=True))
+        found: list[Stored | None] = []
+        for key, answer in zip(keys, answers, strict=True):
+            if answer is None or answer is MISSING:
+                found.append(thorough.get(key))
+            else:
+                found.append(Stored(ObjectInfo(key, len(answer.data), answer.etag, answer.modified), answer.data))
+        return found
+
+    def _get_or_none(self, key: str) -> Stored | None:
+        try:
+            return self.get(key)
+        except NotFound:
+            return None
+
     def open(self, key: str, *, offset: int = 0, if_match: str | None = None) -> BinaryIO:
         """As the port says."""
         extra = {"IfMatch": f'"{if_match}"'} if if_match is not None else {}
@@ -171,11 +193,11 @@ class S3Store:
 
     def put_if_absent(self, key: str, data: bytes, *, content_type: str = "application/json") -> ObjectInfo:
         """As the port says."""
-        return self._put(key, data, content_type, IfNoneMatch="*")
+        return self._put(key, data, content_type, {"If-None-Match": "*"})
 
     def put_if_match(self, key: str, data: bytes, etag: str, *, content_type: str = "application/json") -> ObjectInfo:
         """As the port says."""
-        return self._put(key, data, content_type, IfMatch=f'"{etag}"')
+        return self._put(key, data, content_type, {"If-Match": f'"{etag}"'})
 
     def put_file(
         self, key: str, path: Path, *, content_type: str = "application/octet-stream", progress: Progress | None = None
@@ -228,7 +250,7 @@ class S3Store:
         query = {"list-type": "2", "prefix": self.prefix + prefix, "max-keys": str(limit or _PAGE)}
         if start_after:
             query["start-after"] = self.prefix + start_after
-        answer = quick.request("GET", self.bucket, "", query=query)
+        answer = _plain(quick.request(Ask("GET", self.bucket, "", query)))
         return parse_list(answer.data, self.prefix, whole=limit is None) if answer is not None and answer is not MISSING else None
 
     def list_folders(self, prefix: str) -> Iterator[str]:
@@ -261,20 +283,29 @@ class S3Store:
         return self.connection.client
 
     def _quickly(self, method: str, key: str, headers: Mapping[str, str] | None = None, body: bytes = b"") -> Answer | None:
+        return _plain(self._quick_answer(method, key, headers or {}, body))
+
+    def _quick_answer(self, method: str, key: str, headers: Mapping[str, str], body: bytes) -> Answer | Failed | None:
         full = self._full(key)
         quick = self.connection.quick
-        return quick.request(method, self.bucket, full, headers=headers, body=body) if quick else None
+        return quick.request(Ask(method, self.bucket, full, {}, headers, body)) if quick else None
 
-    def _put(self, key: str, data: bytes, content_type: str, **condition: str) -> ObjectInfo:
-        if data and not condition and (quick := self._quickly("PUT", key, {"Content-Type": content_type}, data)) is not None:
+    def _put(self, key: str, data: bytes, content_type: str, condition: Mapping[str, str] | None = None) -> ObjectInfo:
+        condition = condition or {}
+        quick = self._quick_answer("PUT", key, {"Content-Type": content_type, **condition}, data)
+        if quick is REFUSED:
+            raise Precondition(f"{self._failure('write', key, 's3:PutObject').where}: not as expected (412 PreconditionFailed)")
+        if isinstance(quick, Answer):
             return ObjectInfo(key, len(data), quick.etag)
         with self._errors("write", key, "s3:PutObject", conditional=bool(condition)):
+            if isinstance(quick, Failed) and self.connection.options.attempts == 1:
+                raise quick.error  # that was the one try; another would be refused if this one was done
             answer = self._client.put_object(
                 Bucket=self.bucket,
                 Key=self._full(key),
                 Body=data,
                 ContentType=content_type,
-                **cast("Any", condition),
+                **cast("Any", {name.replace("-", ""): value for name, value in condition.items()}),
             )
         return ObjectInfo(key, len(data), _etag(answer["ETag"]))
 
@@ -336,6 +367,10 @@ def _loader() -> Any:
 def _is_aws(endpoint: str) -> bool:
     host = urlsplit(endpoint).hostname or ""
     return host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
+
+
+def _plain(answer: Answer | Failed | None) -> Answer | None:
+    return answer if isinstance(answer, Answer) else None
 
 
 def _etag(value: str) -> str:

@@ -129,7 +129,7 @@ def _unreachable(error: Exception, failure: Failure) -> StorageError:
         hint = ": its certificate is not trusted: set AWS_CA_BUNDLE, or correct http/https in the endpoint"
     elif isinstance(error, EndpointConnectionError | ConnectTimeoutError):
         hint = ": is it up, and is AWS_ENDPOINT_URL_S3 right?"
-    elif isinstance(error, ReadTimeoutError):
+    elif isinstance(error, ReadTimeoutError | TimeoutError):
         hint = f": no answer within {options.read_timeout:g} s"
     return _not_now(f"cannot {failure.action} {failure.where}: {_plain(error)}{hint}", failure)
 

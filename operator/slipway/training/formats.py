@@ -1,4 +1,5 @@
-"""Which format a model file has, told by its content and not by its name. Standard library only: nothing is loaded.
+"""Which format a model file has, told by its content and not by its name. Standard library only; nothing is loaded, but for
+`signature`, which ONNX Runtime reads where it is installed.
 
 Formats: `ONNX` and `SKOPS` are taken; a pickle in any wrapping is refused, because loading one runs what it says.
 Sources: onnx.proto (field numbers of ModelProto), the skops persistence format (a zip archive with ``schema.json``),
@@ -15,9 +16,12 @@ import zipfile
 import zlib
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from slipway.training.errors import FormatRefused
+
+if TYPE_CHECKING:
+    from slipway.registry.records import Signature
 
 ONNX = "onnx"
 SKOPS = "skops"
@@ -41,6 +45,19 @@ def sniff(path: Path) -> str | None:
             raise refused(path.name, wrapped)
         file.seek(0)
         return ONNX if head and _is_onnx(file, path.stat().st_size) else None
+
+
+def signature(model: Path, kind: str) -> Signature | None:
+    """What a model file of format `kind` takes and gives, where that can be told: of ONNX, with ONNX Runtime installed. Raises
+    FormatRefused for a file that ONNX Runtime cannot load."""
+    if kind != ONNX:
+        return None
+    try:
+        from slipway.training.onnx_file import open_session, read_signature
+
+        return read_signature(open_session(model))
+    except ImportError:
+        return None
 
 
 def refused(name: str, kind: str) -> FormatRefused:

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from slipway.registry import LostRace, Policy, Registry, RetiredVersion
-from slipway.registry.garbage import collector
-from slipway.registry.garbage.state import LOCK
+from slipway.registry.garbage import collector, lease
+from slipway.registry.garbage.state import TERMS, term_key
 from slipway.registry.records import VersionDraft
 from slipway.storage.port import ObjectStore
 
@@ -89,13 +89,15 @@ def test_a_pin_brings_a_retired_version_back(registry: Registry) -> None:
     assert registry.retired("ns/a", 1) is None
 
 
-def test_one_run_at_a_time_and_a_dead_ones_lock_expires(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_run_at_a_time_and_a_dead_ones_lease_runs_out(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     register(registry, 1)
-    registry.store.put(LOCK, b'{"run":"other","at":"2026-11-01T12:00:00Z"}')
-    with pytest.raises(LostRace, match="another collection"):
-        registry.collect(NOW)
-    monkeypatch.setattr(collector, "LOCK_FOR", timedelta(0))
     assert registry.collect(NOW).kept == 1
+    registry.store.put(term_key(2), b'{"run":"other","at":"2026-11-01T12:00:00Z"}')
+    with pytest.raises(LostRace, match="5 minutes after it was last seen"):
+        registry.collect(NOW)
+    monkeypatch.setattr(lease, "LEASE", timedelta(0))
+    assert registry.collect(NOW).kept == 1
+    assert [info.key for info in registry.store.list(TERMS)] == [term_key(number) for number in (1, 2, 3)]
 
 
 def test_a_bucket_of_blobs_without_records_is_left_alone(registry: Registry) -> None:

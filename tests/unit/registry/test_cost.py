@@ -143,7 +143,7 @@ def test_answers_cost_the_same_over_ten_versions_and_over_three_thousand(questio
             QUESTIONS[question](counted.registry)
         costs.append(calls)
     assert costs[0] == costs[1]
-    assert costs[0].total() <= 7
+    assert costs[0].total() <= 8  # of which three reads go out at once, and two
 
 
 def test_without_a_hint_the_end_is_found_in_few_steps() -> None:

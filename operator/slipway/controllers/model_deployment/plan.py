@@ -149,14 +149,15 @@ def _pins(valid: Valid, rollout: Rollout) -> tuple[PutPin, ...]:
     meta, status = observed.deployment.metadata, observed.deployment.status
     model = "/".join(observed.deployment.model_name())
     entries = (*reversed(status.history), status.held, status.stable, status.candidate) if status else ()
-    known = {entry.revision: f"{model}:{entry.version}" for entry in entries if entry is not None}
+    known = {entry.revision: (f"{model}:{entry.version}", entry.image) for entry in entries if entry is not None}
     before = {known[name] for child in observed.deployments if (name := revision_of(child)) in known}
     if valid.wanted is not None and observed.version is not None:
-        known[valid.wanted] = f"{observed.version.model}:{observed.version.version}"
+        known[valid.wanted] = (f"{observed.version.model}:{observed.version.version}", observed.image or "")
     used = {known[name] for name in rollout.run if name in known}
     if used == before or not used:
         return ()
-    return (PutPin("ModelDeployment", meta.namespace, meta.name, versions=tuple(sorted(used))),)
+    versions, images = ({one[place] for one in used} - {""} for place in (0, 1))
+    return (PutPin("ModelDeployment", meta.namespace, meta.name, versions=tuple(sorted(versions)), images=tuple(sorted(images))),)
 
 
 def _requeue(decision: Decision) -> float | None:

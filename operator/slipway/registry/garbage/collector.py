@@ -9,14 +9,12 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from slipway.registry import documents
-from slipway.registry.errors import LostRace
+from slipway.registry.garbage.lease import Lease
 from slipway.registry.garbage.marks import Marks, Policy, check_whole, mark
 from slipway.registry.garbage.state import (
     CONDEMNED,
-    LOCK,
     VERDICTS,
     Condemned,
-    Lock,
     Retired,
     Verdict,
     retired_key,
@@ -30,8 +28,6 @@ BLOBS = "blobs/sha256/"
 MIN_GRACE = timedelta(hours=13)
 """A blob that is stored again within twelve hours is not written again (`slipway.registry.blobs`), so younger ones may be
 about to be referred to."""
-LOCK_FOR = timedelta(hours=6)
-"""Age from which a lock belongs to a run that has died."""
 UPLOADS_END = timedelta(days=7)
 """Age from which an upload in parts counts as given up."""
 Action = Literal["delete", "condemn", "retire", "restore"]
@@ -74,6 +70,7 @@ class Collector:
         run_id: str,
         clock: Callable[[], datetime],
         pause: Callable[[float], None],
+        monotonic: Callable[[], float],
         fence: Callable[[], None] = lambda: None,
     ) -> None:
         if policy.grace < MIN_GRACE:
@@ -84,48 +81,36 @@ class Collector:
         self._run = run_id
         self._clock = clock
         self._pause = pause
-        self._fence = fence
+        self._outer_fence = fence
+        self._lease = Lease(store, run_id, clock=clock, monotonic=monotonic, pause=pause)
 
     def run(self, *, dry_run: bool = False) -> Collection:
         """Raises LostRace while another run is under way, and the store's errors; then it has deleted nothing that it should
         not have, and the next run goes on."""
         if dry_run:
             return self._collect(self._clock(), dry_run=True)
-        now = self._take_lock()
+        now = self._lease.take()
         try:
             with suppress(Denied):  # a right that not everybody grants; a bucket's lifecycle rule does it too
                 self._store.end_unfinished(BLOBS, now - UPLOADS_END)
             return self._collect(now, dry_run=False)
         finally:
-            self._store.delete(LOCK)
+            self._lease.release()
 
-    def _take_lock(self) -> datetime:
-        """Gives the time by the store's clock."""
-        mine = Lock(run=self._run, at=self._clock()).to_json()
-        found = create(self._store, LOCK, mine, pause=self._pause)
-        info = self._store.head(LOCK)
-        if found != mine:
-            # The age of a lock needs the present time by the same clock: from an object written now.
-            probe = f"gc/clock/{self._run}"
-            now = self._written(probe)
-            self._store.delete(probe)
-            if info.modified is None or now - info.modified < LOCK_FOR:
-                raise LostRace(f"{self._store.uri}: another collection is running since {info.modified}: let it end")
-            self._store.delete(LOCK)
-            if create(self._store, LOCK, mine, pause=self._pause) != mine:
-                raise LostRace(f"{self._store.uri}: another collection has just begun: let it end")
-            info = self._store.head(LOCK)
-        return info.modified or self._clock()
-
-    def _written(self, key: str) -> datetime:
-        self._store.put(key, b"-")
-        return self._store.head(key).modified or self._clock()
+    def _fence(self) -> None:
+        """Before each write: this run, and nobody else, may do it."""
+        self._outer_fence()
+        self._lease.hold()
 
     def _collect(self, now: datetime, *, dry_run: bool) -> Collection:
         before, since = self._condemned()
         due = since is not None and now - since >= self._policy.grace
-        blobs = {"sha256:" + info.key.rpartition("/")[2]: info for info in self._store.list(BLOBS)}
-        marks = mark(self._store, self._models(), self._policy, now)
+        beat: Callable[[], None] = (lambda: None) if dry_run else self._lease.hold
+        blobs = {}
+        for info in self._store.list(BLOBS):
+            beat()
+            blobs["sha256:" + info.key.rpartition("/")[2]] = info
+        marks = mark(self._store, self._models(), self._policy, now, beat)
         check_whole(marks, len(blobs))
         items = self._versions(marks, dry_run=dry_run) + self._attempts(marks, dry_run=dry_run)
         garbage = {digest: info for digest, info in blobs.items() if digest not in marks.digests}
@@ -178,7 +163,7 @@ class Collector:
             verdict = documents.load(Verdict, stored, f"{self._store.uri}/{key}")
             if verdict.outcome != "deleting":
                 return False
-            # a collector died here: nobody but us may be at it, we hold the lock
+            # a collector died here: nobody but us may be at it, we hold the lease
         self._store.delete(_blob_key(digest))
         done = mine.model_copy(update={"outcome": "deleted"})
         self._store.put(key, done.to_json(), content_type="application/json")

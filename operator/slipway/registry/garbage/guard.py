@@ -52,7 +52,7 @@ class Guard:
             if self._monotonic() >= deadline:
                 raise Unavailable(
                     f"{self._store.uri}: {digest} is being collected as garbage, by a collector that may have died over it: "
-                    "try again; the next collection ends that, at the latest six hours later (slipway gc)"
+                    "try again; the next collection ends that, from five minutes after the other one died (slipway gc)"
                 )
             self._pause(0.5)
             try:

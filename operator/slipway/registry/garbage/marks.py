@@ -6,7 +6,7 @@ Documents are searched for digests as text, so that a field that this Slipway do
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -53,13 +53,19 @@ class Marks:
             self.digests.setdefault(digest.decode(), why)
 
 
-def mark(store: ObjectStore, models: list[ModelName], policy: Policy, now: datetime) -> Marks:
-    """Reads all that is kept. Raises the store's errors, and CorruptRecord for a pin that cannot be read: then nothing may be
+def mark(
+    store: ObjectStore, models: list[ModelName], policy: Policy, now: datetime, beat: Callable[[], None] = lambda: None
+) -> Marks:
+    """Reads all that is kept, and calls `beat` between requests. Raises the store's errors, and CorruptRecord for a pin that cannot be read: then nothing may be
     deleted."""
     marks = Marks()
-    retired = {name: _retired(store, name) for name in models}  # before aliases and pins: these may save a version
+    retired = {}
+    for name in models:  # before aliases and pins: these may save a version
+        beat()
+        retired[name] = _retired(store, name)
     pinned: set[str] = set()
     for info in list(store.list("pins/")):
+        beat()
         try:
             data = store.get(info.key).data
         except NotFound:
@@ -67,8 +73,8 @@ def mark(store: ObjectStore, models: list[ModelName], policy: Policy, now: datet
         marks.add(data, info.key)
         pinned |= set(documents.load(Pin, data, f"{store.uri}/{info.key}").versions)
     for name in models:
-        _mark_model(store, name, policy, now, retired[name], pinned, marks)
-    _mark_attempts(store, policy, now, marks)
+        _mark_model(store, name, policy, now, retired[name], pinned, marks, beat)
+    _mark_attempts(store, policy, now, marks, beat)
     return marks
 
 
@@ -78,15 +84,23 @@ def _retired(store: ObjectStore, name: ModelName) -> set[int]:
 
 
 def _mark_model(
-    store: ObjectStore, name: ModelName, policy: Policy, now: datetime, retired: set[int], pinned: set[str], marks: Marks
+    store: ObjectStore,
+    name: ModelName,
+    policy: Policy,
+    now: datetime,
+    retired: set[int],
+    pinned: set[str],
+    marks: Marks,
+    beat: Callable[[], None],
 ) -> None:
     # Aliases first: a version that is registered and promoted while we look is then above `last`, and a later run's matter.
-    pointed = _pointed(store, name, now - policy.history)
+    pointed = _pointed(store, name, now - policy.history, beat)
     versions = Versions(store, name)
     last = versions.latest()
     keep = policy.retention.get(str(name))
     floor = max(0, last - keep) if keep is not None else 0
     for first in range(1, last + 1, _BATCH):
+        beat()
         numbers = range(first, min(last, first + _BATCH - 1) + 1)
         for number, data in versions.raw(numbers).items():
             used = number in pointed or f"{name}:{number}" in pinned
@@ -101,12 +115,13 @@ def _mark_model(
             marks.add(data, f"{name}:{number}")
 
 
-def _pointed(store: ObjectStore, name: ModelName, since: datetime) -> set[int]:
+def _pointed(store: ObjectStore, name: ModelName, since: datetime, beat: Callable[[], None]) -> set[int]:
     """Versions that an alias points at, or pointed at since then."""
     aliases = Aliases(store, name)
     found: set[int] = set()
     for alias in aliases.names():
-        for move in aliases.history(alias, None, None):
+        for move in aliases.newest_first(alias):
+            beat()
             if move.version is not None:
                 found.add(move.version)
             if move.at < since:
@@ -114,10 +129,11 @@ def _pointed(store: ObjectStore, name: ModelName, since: datetime) -> set[int]:
     return found
 
 
-def _mark_attempts(store: ObjectStore, policy: Policy, now: datetime, marks: Marks) -> None:
+def _mark_attempts(store: ObjectStore, policy: Policy, now: datetime, marks: Marks, beat: Callable[[], None]) -> None:
     """An attempt's documents live while any of them is young, or while a version of its build is kept."""
     builds: dict[str, list[ObjectInfo]] = {}
     for info in store.list("attempts/"):
+        beat()
         builds.setdefault(info.key.split("/")[1], []).append(info)
     alive: list[str] = []
     for build, infos in builds.items():
@@ -135,6 +151,7 @@ def _mark_attempts(store: ObjectStore, policy: Policy, now: datetime, marks: Mar
             return None
 
     for start in range(0, len(alive), _BATCH):
+        beat()
         keys = alive[start : start + _BATCH]
         for key, data in zip(keys, in_parallel(read, keys, 16), strict=True):
             if data is not None:

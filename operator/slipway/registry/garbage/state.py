@@ -9,7 +9,7 @@ from slipway.registry.names import ModelName
 from slipway.registry.records import SCHEMA_VERSION, Digest, Document
 
 CONDEMNED = "gc/condemned.json"
-LOCK = "gc/lock.json"
+TERMS = "gc/lock/"
 VERDICTS = "gc/verdicts/"
 
 
@@ -31,12 +31,13 @@ class Verdict(Document):
     outcome: Literal["kept", "deleting", "deleted"]
 
 
-class Lock(Document):
-    """That a collection is running."""
+class Term(Document):
+    """That a collection is running, or, once `released`, was. Its object's own time is when it was last renewed."""
 
     schema_version: int = SCHEMA_VERSION
     run: str
     at: datetime
+    released: bool = False
 
 
 class Retired(Document):
@@ -47,6 +48,11 @@ class Retired(Document):
     version: int
     at: datetime
     reason: str
+
+
+def term_key(number: int) -> str:
+    """``gc/lock/<%012d>.json``."""
+    return f"{TERMS}{number:012d}.json"
 
 
 def verdict_key(digest: str) -> str:

@@ -93,6 +93,7 @@ def _mark_model(
     marks: Marks,
     beat: Callable[[], None],
 ) -> None:
+    beat()
     # Aliases first: a version that is registered and promoted while we look is then above `last`, and a later run's matter.
     pointed = _pointed(store, name, now - policy.history, beat)
     versions = Versions(store, name)

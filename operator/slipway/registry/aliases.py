@@ -33,8 +33,15 @@ class Aliases:
     """The aliases of `model`. Thread-safe; all calls block."""
 
     def __init__(
-        self, store: ObjectStore, model: ModelName, *, pause: Callable[[float], None] = time.sleep, ends: Ends | None = None
+        self,
+        store: ObjectStore,
+        model: ModelName,
+        *,
+        pause: Callable[[float], None] = time.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
+        ends: Ends | None = None,
     ) -> None:
+        self._monotonic = monotonic
         self.model = model
         self._store = store
         self._pause = pause
@@ -48,8 +55,7 @@ class Aliases:
     def current(self, alias: str) -> AliasMove | None:
         """The last move; None when the alias was never set. Its `version` is None when it was taken away."""
         log = self._log(alias)
-        position, data = log.tail()
-        return self._parse_last(log, alias, position, data)
+        return self._last(log, alias, log.tail())
 
     def all(self) -> dict[str, AliasMove]:
         """The aliases that point at a version now, by name."""
@@ -71,9 +77,9 @@ class Aliases:
         """Appends a move. The answer's `changed` is False when the alias pointed there already. Raises LostRace when it
         does not point at `expected`."""
         log = self._log(check_alias(alias))
-        position, data = log.tail()
+        position = log.tail(surely=True)
         while True:
-            last = self._parse_last(log, alias, position, data)
+            last = self._last(log, alias, position)
             present = last.version if last is not None else None
             if expected is not ANY and present != expected:
                 raise LostRace(_not_as_expected(f"{self.model}@{alias}", last, expected))
@@ -97,7 +103,6 @@ class Aliases:
                 log.remember(move.number, position.hint)
                 return move
             position = Position(log.last_after(move.number), position.hint)
-            data = log.read(position.last)
 
     def history(self, alias: str, at: datetime | None, limit: int | None) -> list[AliasMove]:
         """Moves newest first, at most `limit`; with `at`, only those up to then, so that the first was in force
@@ -138,10 +143,12 @@ class Aliases:
             at=now, by=by, reason=reason, writer=writer, changed=False,
         )  # fmt: skip
 
-    def _parse_last(self, log: NumberedLog, alias: str, position: Position, data: bytes | None) -> AliasMove | None:
+    def _last(self, log: NumberedLog, alias: str, position: Position) -> AliasMove | None:
         if not position.last:
             return None
-        return self._read(log, alias, position.last) if data is None else self._parse(log, alias, position.last, data)
+        if position.entry is None:
+            return self._read(log, alias, position.last)
+        return self._parse(log, alias, position.last, position.entry)
 
     def _read(self, log: NumberedLog, alias: str, number: int) -> AliasMove:
         data = log.read(number)
@@ -163,6 +170,7 @@ class Aliases:
             f"{self._prefix}{alias}/",
             f"index/last/aliases/{self.model}/{alias}.json",
             pause=self._pause,
+            monotonic=self._monotonic,
             ends=self._ends,
         )
 

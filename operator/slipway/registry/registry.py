@@ -251,7 +251,7 @@ class Registry(Attempts, Metadata, Upkeep):
         return Versions(self.store, model, pause=self._pause, ends=self._ends, seen=self._seen)
 
     def _aliases(self, model: ModelName) -> Aliases:
-        return Aliases(self.store, model, pause=self._pause, ends=self._ends)
+        return Aliases(self.store, model, pause=self._pause, monotonic=self._monotonic, ends=self._ends)
 
     def folders(self, namespace: str | None) -> list[ModelName]:
         """Models of one namespace or of all, by their folders, with or without a version."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 
 from slipway.registry.documents import peek
@@ -27,12 +27,20 @@ _PAGE = 1000
 _TRIES = 6
 
 
+TRUSTED_FOR = 10.0
+"""Seconds for which a reader believes that an entry which it has read is still there. None is ever taken away; but a bucket may be
+emptied by hand, or brought back from a copy, under a process that lives on."""
+
+
 @dataclass(frozen=True)
 class Position:
-    """Where a sequence ends (0: it is empty), and where its hint said it ends."""
+    """Where a sequence ends (0: it is empty), and where its hint said it ends. `entry`: what the last one holds, when it was
+    read, which was at `read_at`, in seconds of the reader's own clock."""
 
     last: int
     hint: int
+    entry: bytes | None = None
+    read_at: float = 0.0
 
 
 Ends = dict[str, Position]
@@ -50,9 +58,11 @@ class NumberedLog:
         hint_key: str,
         *,
         pause: Callable[[float], None] = time.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
         ends: Ends | None = None,
     ) -> None:
         self.store = store
+        self._monotonic = monotonic
         self.prefix = prefix
         self._hint_key = hint_key
         self._pause = pause
@@ -89,21 +99,31 @@ class NumberedLog:
             return Position(last, hint)
         return Position(self._end(self._numbers(0, _PAGE)), 0)
 
-    def tail(self) -> tuple[Position, bytes | None]:
-        """Where the sequence ends now, and its last entry, None when it is empty. In one round of three reads when at most one
-        entry has come since it was looked for before, and without a list: entry n is the last one at some moment between the
-        reads that found n there and n + 1 not, in whichever order they were done, because numbers are taken in turn."""
-        before = self._ends.get(self._hint_key)
-        hint = before.hint if before is not None else self._read_hint()
-        known = before.last if before is not None and before.last else hint
-        if known:
-            here, after, beyond = self.read_many([known, known + 1, known + 2])
-            if here is not None and beyond is None:
-                found = Position(known, hint) if after is None else Position(known + 1, hint)
-                self._ends[self._hint_key] = found
-                return found, here if after is None else after
-        found = self.position()
-        return found, self.read(found.last) if found.last else None
+    def tail(self, *, surely: bool = False) -> Position:
+        """Where the sequence ends now, with its last entry. In one round of two or three reads when at most one entry has come
+        since it was looked for before, and without a list: entry n is the last one at some moment between the reads that found
+        n there and n + 1 not, in whichever order they were done, because numbers are taken in turn. With `surely`, an entry
+        that was read before is read again: a writer builds on it."""
+        before = self._ends.get(self._hint_key) or Position(0, 0)
+        known = before if before.last else Position(hint := self._read_hint(), hint)
+        found = (known.last and self._tail_from(known, surely=surely)) or self.position()
+        if found.last and found.entry is None:
+            found = replace(found, entry=self.read(found.last), read_at=self._monotonic())
+        self._ends[self._hint_key] = found
+        return found
+
+    def _tail_from(self, known: Position, *, surely: bool) -> Position | None:
+        """None when the end is not near `known`, or is not as it must be."""
+        now = self._monotonic()
+        believed = not surely and known.entry is not None and now - known.read_at < TRUSTED_FOR
+        numbers = [known.last + 1, known.last + 2]
+        after, beyond, *read = self.read_many(numbers if believed else [*numbers, known.last])
+        here = known.entry if believed else read[0]
+        if beyond is not None or here is None:
+            return None
+        if after is not None:
+            return Position(known.last + 1, known.hint, after, now)
+        return replace(known, entry=here, read_at=known.read_at if believed else now)
 
     def _from(self, number: int) -> int:
         """The highest number; 0 when there is no entry `number`."""

@@ -10,6 +10,9 @@ from slipway.storage.port import InvalidKey
 
 MAX_KEY_BYTES = 1024
 _BUCKET = re.compile(r"[a-z0-9][-a-z0-9.]{1,61}[a-z0-9]")
+_SEGMENT = re.compile(r"(?:\A|/)\.{0,2}(?:/|\Z)")
+"""An empty segment, '.' or '..'."""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True)
@@ -50,9 +53,9 @@ def check_key(key: str) -> str:
         raise InvalidKey(f"key {key!r} is not text that UTF-8 can hold") from error
     if not 1 <= size <= MAX_KEY_BYTES:
         raise InvalidKey(f"key {key[:60]!r} is {size} bytes long, 1 to {MAX_KEY_BYTES} are possible")
-    if any(part in ("", ".", "..") for part in key.split("/")):
+    if _SEGMENT.search(key):
         raise InvalidKey(f"key {key!r} has an empty, '.' or '..' segment")
-    if any(ord(c) < 32 or ord(c) == 127 for c in key):
+    if _CONTROL.search(key):
         raise InvalidKey(f"key {key!r} holds a control character")
     return key
 

@@ -17,7 +17,8 @@ TIME = "Sun, 01 Nov 2026 12:00:00 GMT"
 class Dialect:
     """How a store answers. `conflict`: a conditional write that meets another one under way gets 409 (AWS). `ignores`: the
     header has no effect (Garage). `atomic` False: it is looked at without a lock (versitygw up to 1.7.0). `lose_every`: the
-    answer to every so many writes is lost after they were done. `list_seconds`: how long a list takes."""
+    answer to every so many writes is lost after they were done. `list_seconds`: how long a list takes. `denies`: of "list" and
+    "delete", what the credentials may not do; on AWS, who may not list is not told either that an object is not there."""
 
     name: str
     conflict: bool = False
@@ -25,6 +26,7 @@ class Dialect:
     atomic: bool = True
     lose_every: int = 0
     list_seconds: float = 0.0
+    denies: frozenset[str] = frozenset()
 
 
 AWS = Dialect("AWS", conflict=True)
@@ -133,8 +135,13 @@ class _Handler(BaseHTTPRequestHandler):
         if "list-type" in urlsplit(self.path).query:
             self._list()
             return
+        if urlsplit(self.path).query.startswith("uploads"):
+            self._answer(200, b"<ListMultipartUploadsResult/>")
+            return
         data = self.server_state.objects.get(self._key())
-        if data is None:
+        if data is None and "list" in self.server_state.dialect.denies:
+            self._fail(403, "AccessDenied")
+        elif data is None:
             self._fail(404, "NoSuchKey")
         else:
             self._answer(200, data, ETag=f'"{md5(data).hexdigest()}"')
@@ -142,16 +149,28 @@ class _Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET
 
     def do_DELETE(self) -> None:
+        if "delete" in self.server_state.dialect.denies:
+            self._fail(403, "AccessDenied")
+            return
         self.server_state.objects.pop(self._key(), None)
         self._answer(204)
 
     def _list(self) -> None:
+        if "list" in self.server_state.dialect.denies:
+            self._fail(403, "AccessDenied")
+            return
         time.sleep(self.server_state.dialect.list_seconds)
         query = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
         after = query.get("continuation-token") or query.get("start-after", "")
         most = int(query.get("max-keys", 1000))
         with self.server_state.lock:
             keys = sorted(k for k in self.server_state.objects if k.startswith(query.get("prefix", "")) and k > after)
+        if "delimiter" in query:  # folders only: nobody asks for the objects beside them
+            prefix = query.get("prefix", "")
+            folders = sorted({key[len(prefix) :].partition("/")[0] for key in keys if "/" in key[len(prefix) :]})
+            found = "".join(f"<CommonPrefixes><Prefix>{escape(prefix + one)}/</Prefix></CommonPrefixes>" for one in folders)
+            self._answer(200, f"<ListBucketResult><IsTruncated>false</IsTruncated>{found}</ListBucketResult>".encode())
+            return
         page, more = keys[:most], len(keys) > most
         items = "".join(
             f"<Contents><Key>{escape(k)}</Key><Size>1</Size><ETag>x</ETag><LastModified>2026-11-01T12:00:00.000Z</LastModified></Contents>"

@@ -10,6 +10,8 @@ from slipway.storage import S3Options
 
 ADMIN = ("slipway-admin", "slipway-admin-secret")
 READER = ("slipway-reader", "slipway-reader-secret")
+NO_LIST = ("slipway-no-list", "slipway-no-list-secret")
+"""May read and write, and not list."""
 BUCKET = "slipway-test"
 
 
@@ -19,6 +21,7 @@ class Weed(SeaweedFS):
     def __init__(self) -> None:
         super().__init__(buckets=(BUCKET,))
         identities = [_identity(ADMIN, ["Admin"]), _identity(READER, [f"Read:{BUCKET}", f"List:{BUCKET}"])]
+        identities.append(_identity(NO_LIST, [f"Read:{BUCKET}", f"Write:{BUCKET}"]))
         (self.folder / "s3.json").write_text(json.dumps({"identities": identities}))
 
     def options(self, **changes: object) -> S3Options:

@@ -54,6 +54,17 @@ def test_what_is_not_there_is_not_found(store: ObjectStore, call: str) -> None:
         getattr(store, call)("nothing/here")
 
 
+@pytest.mark.parametrize("count", [0, 1, 40])
+def test_several_are_had_at_once_in_the_order_asked_for(store: ObjectStore, count: int) -> None:
+    for number in range(0, count, 2):
+        store.put(f"many/{number}", f"content {number}".encode())
+    keys = [f"many/{number}" for number in reversed(range(count))]
+    found = store.get_many(keys)
+    wanted = [None if number % 2 else f"content {number}".encode() for number in reversed(range(count))]
+    assert [stored.data if stored else None for stored in found] == wanted
+    assert all(stored is None or stored.info == store.get(key).info for key, stored in zip(keys, found, strict=True))
+
+
 def test_a_folder_is_no_object(store: ObjectStore) -> None:
     store.put("a/b", b"1")
     with pytest.raises(NotFound):

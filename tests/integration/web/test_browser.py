@@ -115,6 +115,24 @@ def test_a_small_screen_needs_no_scrolling_sideways(tab: Page, service: str) -> 
         assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+def test_names_of_aliases_and_the_legend_cover_nothing(tab: Page, service: str, width: int) -> None:
+    tab.set_viewport_size({"width": width, "height": 900})
+    tab.goto(f"{service}{MODEL}")
+    plot = tab.locator("#metrics-plot[data-ready] .uplot")
+    plot.wait_for()
+    labels = tab.evaluate("JSON.parse(document.querySelector('#metrics-plot .uplot').dataset.labels)")
+    assert {alias for alias, *_ in labels} == {"champion", "challenger"}
+    for number, (_, row, left, right) in enumerate(labels):
+        assert all(row != r or left >= end or right <= begin for _, r, begin, end in labels[:number]), labels
+    box, over = plot.bounding_box(), tab.locator("#metrics-plot .u-over").bounding_box()
+    legend, note = tab.locator("#metrics-plot .u-legend").bounding_box(), tab.locator("#metrics-plot + p").bounding_box()
+    assert box is not None and over is not None and legend is not None and note is not None  # noqa: PT018
+    assert over["y"] - box["y"] >= 16 * (1 + max(row for _, row, *_ in labels)), "names stand above what is drawn"
+    assert all(right <= box["width"] for *_, right in labels)
+    assert legend["y"] + legend["height"] <= note["y"]
+
+
 CONTRAST = """() => {
   const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
   const rgba = (color) => { canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = color; canvas.fillRect(0, 0, 1, 1);

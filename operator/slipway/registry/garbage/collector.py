@@ -164,7 +164,13 @@ class Collector:
             if verdict.outcome != "deleting":
                 return False
             # a collector died here: nobody but us may be at it, we hold the lease
-        self._store.delete(_blob_key(digest))
+        try:
+            self._store.delete(_blob_key(digest))
+        except Denied:
+            # Nothing was deleted, and nobody with these rights ever will: no writer shall wait for it.
+            kept = mine.model_copy(update={"outcome": "kept"})
+            self._store.put(key, kept.to_json(), content_type="application/json")
+            raise
         done = mine.model_copy(update={"outcome": "deleted"})
         self._store.put(key, done.to_json(), content_type="application/json")
         return True

@@ -12,34 +12,65 @@ function color(name) {
   return found;
 }
 
-// Aliases as dashed lines at their versions, named at the top.
-function aliasLines(aliases, ink) {
+// Aliases as dashed lines at their versions, named above the plot. Names that would touch stand in rows above each other, and
+// each has a ground of its own, so that no line runs through it.
+const ROW = 16, MOST_ROWS = 6;
+
+function aliasRows(aliases) {
+  return Math.min(Object.keys(aliases).length, MOST_ROWS);
+}
+
+function placed(plot, aliases) {
+  const { ctx, bbox } = plot, px = devicePixelRatio, ends = [];
+  const left = bbox.left, right = bbox.left + bbox.width;
+  return Object.entries(aliases)
+    .map(([alias, version]) => ({ alias, x: plot.valToPos(version, "x", true), width: ctx.measureText(alias).width + 8 * px }))
+    .filter(({ x }) => x >= left && x <= right)
+    .sort((one, other) => one.x - other.x)
+    .map((label) => {
+      const from = Math.max(left, Math.min(label.x - label.width / 2, right - label.width));
+      let row = ends.findIndex((end) => end <= from);
+      if (row < 0) row = Math.min(ends.length, MOST_ROWS - 1);
+      ends[row] = from + label.width + 2 * px;
+      return { ...label, from, row };
+    });
+}
+
+function aliasLines(aliases, ink, ground) {
   return (plot) => {
-    const { ctx, bbox } = plot;
-    let row = -1;
-    for (const [alias, version] of Object.entries(aliases)) {
-      const x = plot.valToPos(version, "x", true);
-      if (x < bbox.left || x > bbox.left + bbox.width) continue;
-      row += 1;  // a line of its own for each name: neighbours would cover each other
-      ctx.save();
-      ctx.strokeStyle = ctx.fillStyle = ink;
-      ctx.setLineDash([4 * devicePixelRatio, 4 * devicePixelRatio]);
+    const { ctx, bbox } = plot, px = devicePixelRatio;
+    ctx.save();
+    ctx.font = `600 ${11 * px}px system-ui, sans-serif`;
+    ctx.textAlign = "center";
+    ctx.textBaseline = "middle";
+    const labels = placed(plot, aliases);
+    const middle = (row) => bbox.top - (ROW * row + ROW / 2 + 1) * px;
+    ctx.strokeStyle = ink;
+    ctx.setLineDash([4 * px, 4 * px]);
+    for (const { x, row } of labels) {
       ctx.beginPath();
-      ctx.moveTo(x, bbox.top);
+      ctx.moveTo(x, middle(row));
       ctx.lineTo(x, bbox.top + bbox.height);
       ctx.stroke();
-      ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
-      const right = x > bbox.left + bbox.width * 0.85;
-      ctx.textAlign = right ? "right" : "left";
-      ctx.fillText(alias, x + (right ? -5 : 5) * devicePixelRatio, bbox.top + (12 + 14 * row) * devicePixelRatio);
-      ctx.restore();
     }
+    for (const { alias, from, width, row } of labels) {
+      ctx.fillStyle = ground;
+      ctx.fillRect(from, middle(row) - ROW / 2 * px, width, ROW * px);
+      ctx.fillStyle = ink;
+      ctx.fillText(alias, from + width / 2, middle(row));
+    }
+    ctx.restore();
+    plot.root.dataset.labels = JSON.stringify(labels.map(({ alias, from, width, row }) => [alias, row, from / px, (from + width) / px]));
   };
+}
+
+function plotSize(holder, data) {
+  return { width: holder.clientWidth, height: 260 + ROW * aliasRows(data.aliases) };
 }
 
 function makePlot(holder, data, base, shown) {
   const names = Object.keys(data.series);
-  const quiet = color("--quiet"), line = color("--line"), accent = color("--accent");
+  const quiet = color("--quiet"), line = color("--line"), accent = color("--accent"), ground = color("--panel");
   const axis = { stroke: quiet, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 } };
   const series = names.map((name, at) => {
     const stroke = color(`--s${(at % COLORS) + 1}`);
@@ -48,13 +79,13 @@ function makePlot(holder, data, base, shown) {
   });
   const whole = (plot, values) => values.map((value) => (Number.isInteger(value) ? String(value) : ""));
   const options = {
-    width: holder.clientWidth,
-    height: 260,
+    ...plotSize(holder, data),
+    padding: [ROW * aliasRows(data.aliases) + 6, 8, 0, 0],
     scales: { x: { time: false, range: (plot, low, high) => [low - 0.5, high + 0.5] } },
     axes: [{ ...axis, values: whole }, { ...axis, size: 64 }],
     series: [{ label: "version", value: (plot, value) => value ?? "–" }, ...series],
     cursor: { focus: { prox: 24 }, points: { size: 9 } },
-    hooks: { draw: [aliasLines(data.aliases, accent)] },
+    hooks: { draw: [aliasLines(data.aliases, accent, ground)] },
   };
   const plot = new uPlot(options, [data.versions, ...names.map((name) => data.series[name])], holder);
   let pressedAt = 0;
@@ -88,7 +119,7 @@ function setUpPlot() {
     });
     toggles.append(button);
   });
-  new ResizeObserver(() => plot.setSize({ width: holder.clientWidth, height: 260 })).observe(holder);
+  new ResizeObserver(() => plot.setSize(plotSize(holder, data))).observe(holder);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
   holder.dataset.ready = "yes";
 }

@@ -95,6 +95,7 @@ class Registry(Attempts, Metadata, Upkeep):
         if check:
             self._check_blobs(model, draft)
         writer = self._uuid()
+        draft = draft.model_copy(update={"model": str(model)})
         record = self._versions(model).register(draft, writer=writer, now=self._clock())
         if record.writer != writer and self.retired(model, record.version) is not None:
             self.restore(model, record.version)  # given up, and now its files have been stored again

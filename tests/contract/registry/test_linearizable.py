@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from slipway.registry import LostRace, Registry
-from slipway.registry.records import FileEntry, VersionDraft
-from slipway.storage.port import ObjectStore
+from slipway.registry.records import AliasMove, FileEntry, VersionDraft
+from slipway.registry.registry import Model
+from slipway.storage.memory import Call, MemoryStore
+from slipway.storage.port import ObjectInfo, ObjectStore, OutcomeUnknown
 from tests.fakes.linearize import Op, linearizable
 
 MODEL = "ns/m"
@@ -43,12 +46,14 @@ def step(state: Hashable, op: Op) -> Hashable | None:
     raise AssertionError(op)
 
 
-def record(store: ObjectStore, seed: int, threads: int, calls: int) -> list[Op]:
+def record(
+    store: ObjectStore, seed: int, threads: int, calls: int, opened: Callable[[ObjectStore], Registry] = Registry
+) -> list[Op]:
     for build in range(3):
         Registry(store).register(draft(f"before {build}"), check=False)
 
     def client(number: int) -> list[Op]:
-        rng, registry = random.Random(seed * 100 + number), Registry(store)
+        rng, registry = random.Random(seed * 100 + number), opened(store)
         history = []
 
         def call(asked: tuple[Any, ...], work: Callable[[], Any]) -> None:
@@ -88,6 +93,59 @@ def record(store: ObjectStore, seed: int, threads: int, calls: int) -> list[Op]:
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_recorded_histories_are_linearizable(store: ObjectStore, seed: int) -> None:
     assert linearizable(record(store, seed, threads=4, calls=10), (3, None), step)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_histories_over_a_store_that_loses_answers_are_linearizable(seed: int) -> None:
+    """Of eight conditional writes one is done and nobody is told, and one is lost."""
+    store, rng, lock = MemoryStore(), random.Random(seed), threading.Lock()
+
+    def chance(of: int) -> bool:
+        with lock:
+            return rng.randrange(of) == 0
+
+    def lose_answer(call: Call) -> None:
+        if call.operation == "put_if_absent" and chance(8):
+            raise OutcomeUnknown("lost")
+
+    def lose_request(call: Call) -> None:
+        time.sleep(0.0005)  # so that threads meet
+        if call.operation == "put_if_absent" and chance(8):
+            raise OutcomeUnknown("lost")
+
+    store.after, store.before = lose_answer, lose_request
+    assert linearizable(record(store, seed, threads=4, calls=12, opened=patient), (3, None), step)
+
+
+def patient(store: ObjectStore) -> Registry:
+    return Registry(store, pause=lambda _seconds: time.sleep(0.001))
+
+
+class Remembers(Registry):
+    """Wrong on purpose: asked again, it says where an alias pointed before."""
+
+    def alias(self, model: Model, alias: str) -> AliasMove | None:
+        known = self.__dict__.setdefault("known", {})
+        if alias not in known:
+            known[alias] = super().alias(model, alias)
+        return cast("AliasMove | None", known[alias])
+
+
+class Careless(MemoryStore):
+    """Wrong on purpose: lets more than one win, as a store that does not know the condition."""
+
+    def put_if_absent(self, key: str, data: bytes, *, content_type: str = "application/json") -> ObjectInfo:
+        time.sleep(0.001)
+        return self.put(key, data, content_type=content_type)
+
+
+@pytest.mark.parametrize(("make", "opened"), [(MemoryStore, Remembers), (Careless, Registry)], ids=["stale reads", "two winners"])
+def test_what_is_wrong_shows_in_recorded_histories(
+    make: Callable[[], ObjectStore], opened: Callable[[ObjectStore], Registry]
+) -> None:
+    """The check can fail: the same recording over a broken registry, and over a broken store, is found out."""
+    histories = (record(make(), seed, threads=4, calls=10, opened=opened) for seed in range(20))
+    assert any(not linearizable(history, (3, None), step) for history in histories)
 
 
 def test_the_checker_refuses_a_stale_read_a_hole_and_a_duplicate() -> None:

@@ -381,7 +381,7 @@ def test_readers_see_the_next_version_at_once(world: World) -> None:
 def test_a_wrong_hint_misleads_nobody(world: World, rubbish: bytes) -> None:
     for number in range(1, 12):
         world.register(number)
-    hint = f"index/last/versions/{MODEL}.json"
+    hint = f"index/last/versions/{MODEL}/last.json"
     assert world.store.get(hint).data == b'{"last":8}'
     world.store.put(hint, rubbish)
     assert world.registry.latest(MODEL) == 11

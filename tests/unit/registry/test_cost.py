@@ -149,7 +149,7 @@ def test_answers_cost_the_same_over_ten_versions_and_over_three_thousand(questio
 def test_without_a_hint_the_end_is_found_in_few_steps() -> None:
     counted = Counted()
     counted.grow(3000)
-    counted.store.delete(f"index/last/versions/{MODEL}.json")
+    counted.store.delete(f"index/last/versions/{MODEL}/last.json")
     with counted.count() as calls:
         assert counted.registry.latest(MODEL) == 3001
     assert calls["list"] <= 12

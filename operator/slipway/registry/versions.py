@@ -92,7 +92,9 @@ class Versions:
         self._pause = pause
         self._ends = ends
         self._prefix = f"models/{model.namespace}/{model.model}/"
-        self._log = NumberedLog(store, f"{self._prefix}versions/", f"index/last/versions/{model}/last.json", pause=pause, ends=ends)
+        self._log = NumberedLog(
+            store, f"{self._prefix}versions/", f"index/last/versions/{model}/last.json", pause=pause, ends=ends
+        )
 
     def latest(self) -> int:
         """The highest version; 0 when there is none."""

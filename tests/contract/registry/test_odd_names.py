@@ -50,7 +50,9 @@ def test_dots_and_digits_are_part_of_a_name(store: ObjectStore, name: str) -> No
     assert registry.resolve(f"{name}@champion", "ns").model == f"ns/{name}"
 
 
-@pytest.mark.parametrize("name", ["mödel", "模型", "m\u200bm", "ｍ", "m/x", "m..x", ".m", "m.", "..", "m\nm", "m m", "M", "m" * 300, "m" * 254])
+@pytest.mark.parametrize(
+    "name", ["mödel", "模型", "m\u200bm", "ｍ", "m/x", "m..x", ".m", "m.", "..", "m\nm", "m m", "M", "m" * 300, "m" * 254]
+)
 def test_other_names_are_refused_before_anything_is_written(store: ObjectStore, name: str) -> None:
     registry = Registry(store)
     draft = VersionDraft(
@@ -113,6 +115,11 @@ def test_metrics_parameters_and_tags_of_any_name_are_kept_and_found(store: Objec
     for indexed in (False, True):
         if indexed:
             registry.update_index()
-        for expression in (f'metrics."{ODD}" >= 0.5', 'metrics."a.b" = 1', f"params.\"{ODD}\" = '{'ü' * 300}'", f"tags.\"{ODD}\" = 'a/b.c'"):
+        for expression in (
+            f'metrics."{ODD}" >= 0.5',
+            'metrics."a.b" = 1',
+            f"params.\"{ODD}\" = '{'ü' * 300}'",
+            f"tags.\"{ODD}\" = 'a/b.c'",
+        ):
             (hit,) = Registry(store).search(expression).hits
             assert (hit.metrics[ODD], hit.tags[ODD]) == (0.5, "a/b.c")

@@ -97,7 +97,9 @@ def test_without_delete_everything_but_deleting_works(bucket: DialectServer, mon
         registry.unpin("ModelDeployment", "ns", "d")
 
 
-def test_a_collector_without_delete_says_so_and_holds_no_writer_up(bucket: DialectServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_collector_without_delete_says_so_and_holds_no_writer_up(
+    bucket: DialectServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(collector, "MIN_GRACE", timedelta(0))
     registry = limited(bucket, "delete")
     orphan = registry.blobs.put_bytes(b"model 2").digest

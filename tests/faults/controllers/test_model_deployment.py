@@ -51,7 +51,9 @@ async def test_a_version_is_served_when_it_is_ready() -> None:
     assert found["status"]["stable"]["version"] == 1
     assert found["status"]["url"] == "http://cancer.default.svc:8080"
     assert selected(world) == found["status"]["stable"]["revision"]
-    assert [pin.versions for pin in world.registry().pins()] == [("default/cancer:1",)]
+    (pin,) = world.registry().pins()
+    assert pin.versions == ("default/cancer:1",)
+    assert pin.images == (found["status"]["stable"]["image"],), "lineage shows in what a version runs"
 
 
 async def test_pods_are_pinned_by_digest_and_restricted() -> None:

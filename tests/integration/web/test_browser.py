@@ -127,7 +127,7 @@ def test_names_of_aliases_and_the_legend_cover_nothing(tab: Page, service: str, 
         assert all(row != r or left >= end or right <= begin for _, r, begin, end in labels[:number]), labels
     box, over = plot.bounding_box(), tab.locator("#metrics-plot .u-over").bounding_box()
     legend, note = tab.locator("#metrics-plot .u-legend").bounding_box(), tab.locator("#metrics-plot + p").bounding_box()
-    assert box is not None and over is not None and legend is not None and note is not None  # noqa: PT018
+    assert box is not None and over is not None and legend is not None and note is not None
     assert over["y"] - box["y"] >= 16 * (1 + max(row for _, row, *_ in labels)), "names stand above what is drawn"
     assert all(right <= box["width"] for *_, right in labels)
     assert legend["y"] + legend["height"] <= note["y"]

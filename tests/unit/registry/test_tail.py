@@ -26,7 +26,9 @@ class Pair:
         )
         for build in range(3):
             build_id = "sha256:" + sha256(str(build).encode()).hexdigest()
-            self.writer.register(VersionDraft(model="ns/m", build_id=build_id, reason="t", files=(FILE,), format="onnx"), check=False)
+            self.writer.register(
+                VersionDraft(model="ns/m", build_id=build_id, reason="t", files=(FILE,), format="onnx"), check=False
+            )
         self.moved = 0
         self.move(1)
         assert self.asked()[0] == 1

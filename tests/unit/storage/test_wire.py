@@ -66,7 +66,9 @@ class Served:
 
 
 @contextmanager
-def served(*connections: list[bytes], read_timeout: float = 30.0) -> Iterator[tuple[Served, Callable[..., list[Reply | Exception]]]]:
+def served(
+    *connections: list[bytes], read_timeout: float = 30.0
+) -> Iterator[tuple[Served, Callable[..., list[Reply | Exception]]]]:
     server = Served(*connections)
     wire = Wire("127.0.0.1", server.port, connect_timeout=30, read_timeout=read_timeout, connections=4)
     try:

@@ -149,7 +149,8 @@ def _pins(valid: Valid, rollout: Rollout) -> tuple[PutPin, ...]:
     meta, status = observed.deployment.metadata, observed.deployment.status
     model = "/".join(observed.deployment.model_name())
     entries = (*reversed(status.history), status.held, status.stable, status.candidate) if status else ()
-    known = {entry.revision: (f"{model}:{entry.version}", entry.image) for entry in entries if entry is not None}
+    # What is held may not come back: its image is not known any more, and not used.
+    known = {one.revision: (f"{model}:{one.version}", getattr(one, "image", "")) for one in entries if one is not None}
     before = {known[name] for child in observed.deployments if (name := revision_of(child)) in known}
     if valid.wanted is not None and observed.version is not None:
         known[valid.wanted] = (f"{observed.version.model}:{observed.version.version}", observed.image or "")

@@ -70,7 +70,9 @@ class Lease:
         if now - self._renewed < RENEW_EVERY:
             return
         if now - self._renewed >= TRUSTED_FOR:
-            raise LostRace(f"{self._store.uri}: this collection stood still for {now - self._renewed:.0f} s: another may run by now")
+            raise LostRace(
+                f"{self._store.uri}: this collection stood still for {now - self._renewed:.0f} s: another may run by now"
+            )
         if next(self._store.list(TERMS, start_after=term_key(self._number), limit=1), None) is not None:
             raise LostRace(f"{self._store.uri}: another collection has begun: this one ends")
         self._store.put(term_key(self._number), self._term(), content_type="application/json")

@@ -56,8 +56,8 @@ class Marks:
 def mark(
     store: ObjectStore, models: list[ModelName], policy: Policy, now: datetime, beat: Callable[[], None] = lambda: None
 ) -> Marks:
-    """Reads all that is kept, and calls `beat` between requests. Raises the store's errors, and CorruptRecord for a pin that cannot be read: then nothing may be
-    deleted."""
+    """Reads all that is kept, and calls `beat` between requests. Raises the store's errors, and CorruptRecord for a pin that
+    cannot be read: then nothing may be deleted."""
     marks = Marks()
     retired = {}
     for name in models:  # before aliases and pins: these may save a version

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,20 @@ import yaml
 from bench.registry.own import LARGE, SMALL, median
 
 RANGES = Path(__file__).parent / "rangespec.yaml"
+WORDS = {
+    "resolve alias growth": "resolve an alias: over 100,000 versions against 10",
+    "resolve latest growth": "resolve the latest: the same",
+    "register growth": "register: the same",
+    "move alias growth": "move an alias: the same",
+    "page ms": "page of 100 of 100,000 versions, ms",
+    "newest page ms": "newest page of 100, ms",
+    "search cold ms": "search by metric over 100,000, nothing remembered, ms",
+    "search everywhere cold ms": "the same in all models, ms",
+    "search warm ms": "the same with the index in memory, ms",
+    "upload share": "upload of 1 GiB, hash included, against boto3's own",
+    "upload memory MiB": "memory that the upload takes, MiB",
+    "racing writers exact": "64 racing writers give versions 1 to 64",
+}
 
 
 def figures(results: dict[str, Any]) -> dict[str, float]:
@@ -55,3 +70,32 @@ def table(results: dict[str, Any]) -> str:
     for name, value, bound, held in judged(results):
         lines.append(f"{name:28} {value:10.2f}   {bound:10} {'ok' if held else 'MISSED'}")
     return "\n".join(lines)
+
+
+def markdown(results: dict[str, Any]) -> str:
+    """The tables of docs/registry.md."""
+    own, peer = results["slipway"], results["mlflow"]
+    values = {name: (value, bound, held) for name, value, bound, held in judged(results)}
+    lines = [f"| | MLflow {results['versions']['mlflow']} | Slipway | ratio | wanted |", "|---|---|---|---|---|"]
+    asked = {
+        "register": "log and register a small model",
+        "move_alias": "move an alias",
+        "resolve": "resolve an alias that just moved",
+    }
+    for what, words in asked.items():
+        value, bound, held = values[f"{what} ratio"]
+        theirs, ours = 1000 * median(peer[what]), 1000 * median(own[what])
+        lines.append(f"| {words} | {theirs:.1f} ms | {ours:.1f} ms | {value:.1f} | {bound}{_missed(held)} |")
+    lines += ["", "| | measured | wanted |", "|---|---|---|"]
+    for name, (value, bound, held) in values.items():
+        if not name.endswith(" ratio") and bound != "-":
+            lines.append(f"| {WORDS.get(name, name)} | {value:.{0 if value >= 100 else 2}f} | {bound}{_missed(held)} |")
+    return "\n".join(lines)
+
+
+def _missed(held: bool) -> str:
+    return "" if held else " **missed**"
+
+
+if __name__ == "__main__":
+    print(markdown(json.loads((Path(__file__).parents[1] / "results/registry.json").read_text())))

@@ -100,6 +100,8 @@ class Quick:
             timeout=(config.connect_timeout, config.read_timeout), max_pool_connections=connections, socket_options=_NO_DELAY
         )
         place = urlsplit(self._base)
+        name = f"[{place.hostname}]" if ":" in (place.hostname or "") else place.hostname or ""
+        self._host = f"{name}:{place.port}" if place.port not in (None, 80) else name  # as the signer has it
         self._wire: Wire | None = None
         if place.scheme == "http" and place.hostname and not place.path and not get_environ_proxies(self._base):
             self._wire = Wire(
@@ -141,7 +143,7 @@ class Quick:
 
     def _raw(self, ask: Ask, credentials: Any) -> Request:
         request = self._signed(ask, credentials)
-        headers = {"Host": urlsplit(self._base).netloc, **request.headers}
+        headers = {"Host": self._host, **request.headers}
         if ask.method == "PUT":
             headers["Content-Length"] = str(len(ask.body))
         lines = "".join(f"{name}: {_text(value)}\r\n" for name, value in headers.items())

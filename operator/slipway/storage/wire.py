@@ -6,6 +6,7 @@ that several of them take little longer than one. Nothing is tried again here.
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import weakref
@@ -48,6 +49,7 @@ class Wire:
         self._read_timeout = read_timeout
         self._at_once = max(1, connections)
         self._idle: deque[socket.socket] = deque(maxlen=self._at_once)
+        self._process = os.getpid()
         weakref.finalize(self, _close_all, self._idle)
 
     def exchange(self, requests: Sequence[Request]) -> list[Reply | Exception]:
@@ -92,6 +94,10 @@ class Wire:
         return reply
 
     def _take(self) -> socket.socket:
+        if self._process != os.getpid():
+            # After a fork both would read from the same connections, and take each other's answers.
+            _close_all(self._idle)
+            self._process = os.getpid()
         while True:
             try:
                 link = self._idle.pop()

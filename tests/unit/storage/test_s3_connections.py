@@ -8,6 +8,7 @@ import pytest
 
 from slipway.storage import S3Options
 from slipway.storage.s3 import S3Connection
+from slipway.storage.s3_quick import Ask
 
 
 @pytest.fixture(autouse=True)
@@ -36,3 +37,27 @@ def test_a_profile_that_is_not_there_is_an_error_of_its_own(monkeypatch: pytest.
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     with pytest.raises(Denied, match="nobody"):
         client(profile="nobody")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "host"),
+    [
+        ("http://store", "store"),
+        ("http://store:80", "store"),
+        ("http://Store:8333/", "store:8333"),
+        ("http://[::1]:8333", "[::1]:8333"),
+    ],
+)
+def test_quick_requests_name_the_host_that_was_signed(endpoint: str, host: str) -> None:
+    from botocore.awsrequest import AWSRequest
+
+    quick = S3Connection(S3Options(endpoint_url=endpoint)).quick
+    assert quick is not None
+    ask = Ask("GET", "bucket", "key")
+    credentials = quick._signer._credentials.get_frozen_credentials()
+    sent = quick._raw(ask, credentials).head.decode()
+    assert f"\r\nHost: {host}\r\n" in sent
+    from botocore.auth import S3SigV4Auth
+
+    signed = S3SigV4Auth(credentials, "s3", "eu-central-1").headers_to_sign(AWSRequest("GET", quick._base + ask.path))
+    assert signed["host"] == host

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -157,6 +158,25 @@ def test_one_that_fails_takes_no_other_with_it() -> None:
         found = exchange(ASK, ASK, ASK)
     assert sorted(reply.data for reply in found if isinstance(reply, Reply)) == [b"1", b"3"]
     assert sum(isinstance(reply, Exception) for reply in found) == 1
+
+
+def test_a_child_process_takes_connections_of_its_own() -> None:
+    with served([ok(b"1"), ok(b"3")], [ok(b"2")]) as (server, exchange):
+        exchange()
+        reads, writes = os.pipe()
+        child = os.fork()
+        if child == 0:
+            with suppress(BaseException):
+                (reply,) = exchange()
+                os.write(writes, reply.data if isinstance(reply, Reply) else b"?")
+            os._exit(0)
+        assert os.waitpid(child, 0) == (child, 0)
+        assert os.read(reads, 10) == b"2"
+        (reply,) = exchange()
+        os.close(reads), os.close(writes)
+        assert server.taken == 2
+    assert isinstance(reply, Reply)
+    assert reply.data == b"3"
 
 
 def test_nobody_listens() -> None:

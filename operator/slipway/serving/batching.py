@@ -80,6 +80,7 @@ class Batcher:
         self._model = model
         self._metrics = metrics
         self._observer = observer
+        self._outputs = model.signature.outputs
         self._max_batch = max_batch if stack and model.signature.by_rows else 0
         self._max_queue = max_queue
         self._queue: deque[Item | Row] = deque()
@@ -196,10 +197,12 @@ class Batcher:
 
     def _checked(self, arrays: Sequence[Array], rows: int | None) -> list[Array]:
         outputs = self._model.run(arrays)
-        if rows is not None:
-            for output in outputs:
-                if len(output) != rows:
-                    raise ModelFailed(f"the model gave {len(output)} rows for the {rows} that it was given")
+        for output, tensor in zip(outputs, self._outputs, strict=True):
+            if output.dtype != tensor.dtype and not (tensor.datatype == "BYTES" and output.dtype.kind in "UST"):
+                raise ModelFailed(f"output {tensor.name!r} is of {output.dtype}, {tensor.datatype} was promised")
+            if rows is not None and (output.ndim == 0 or len(output) != rows):
+                there = len(output) if output.ndim else "no"
+                raise ModelFailed(f"output {tensor.name!r} has {there} rows for the {rows} that were given")
         return outputs
 
     def _finish(

@@ -149,7 +149,11 @@ class Endpoints:
 
         async def answer() -> None:
             given = await pipeline.rows(rows, self._max_rows, field)
-            exchange.reply(200, orjson.dumps(write(given), option=orjson.OPT_SERIALIZE_NUMPY))
+            try:
+                body = orjson.dumps(write(given), option=orjson.OPT_SERIALIZE_NUMPY)
+            except TypeError as error:
+                raise pipeline.unanswerable(error) from error
+            exchange.reply(200, body)
 
         return answer()
 

@@ -9,7 +9,9 @@ import numpy as np
 
 from slipway.serving.batching import Batcher
 from slipway.serving.datatypes import DTYPES, datatype_of
-from slipway.serving.errors import BadInput
+from slipway.serving.errors import BadInput, ModelFailed, first_line
+from slipway.serving.monitoring.application import ApplicationWatch, named_arrays
+from slipway.serving.monitoring.observer import CALLS, REQUEST, Call
 from slipway.serving.protocol.body import kind_of
 from slipway.serving.protocol.rows import check_rows, read_rows, write_rows
 from slipway.serving.service import RECORDS, ApplicationFailed, Service
@@ -22,8 +24,12 @@ Named = Mapping[str, Array]
 class Pipeline:
     """The way of a request through application code and model."""
 
-    def __init__(self, service: Service, signature: Signature, batcher: Batcher, max_rows: int) -> None:
+    def __init__(
+        self, service: Service, signature: Signature, batcher: Batcher, max_rows: int, watch: ApplicationWatch | None = None
+    ) -> None:
+        """`watch` sees what the application's own `predict` takes and gives; the model's answers are seen by the batcher."""
         self._service = service
+        self._watch = watch
         self._signature = signature
         self._batcher = batcher
         self._max_rows = max_rows
@@ -40,7 +46,10 @@ class Pipeline:
         else:
             # what was decoded without a copy cannot be written to, which application code need not know
             given = {name: array if array.flags.writeable else array.copy() for name, array in inputs.items()}
-        return self._as_tensors(await self._run(given))
+        outputs = await self._run(given)
+        if isinstance(given, list) and isinstance(outputs, list):
+            self._check_count(outputs, len(given))
+        return self._as_tensors(outputs)
 
     async def rows(self, rows: list[Any], max_rows: int, field: str) -> list[Any]:
         """Rows in, one answer for each row out. Raises as `arrays` does."""
@@ -53,23 +62,57 @@ class Pipeline:
         else:
             arrays = read_rows(rows, self._signature, max_rows, field)
             given = {tensor.name: array for tensor, array in zip(self._signature.inputs, arrays, strict=True)}
+        count = len(rows)
         outputs = await self._run(given)
         if isinstance(outputs, Mapping):
-            return write_rows(self._as_tensors(outputs))
+            try:
+                return write_rows(self._as_tensors(outputs), count)
+            except ModelFailed as error:
+                raise ApplicationFailed(f"{self._last}: {error}") from error
         listed = outputs.tolist() if isinstance(outputs, np.ndarray) else outputs
         if not isinstance(listed, list):
-            raise self._failed("postprocess" if self._service.has("postprocess") else "predict", listed)
+            raise self._failed(self._last_step, listed)
+        self._check_count(listed, count)
         return listed
+
+    def unanswerable(self, error: Exception) -> ApplicationFailed:
+        """For an answer that JSON cannot hold."""
+        return ApplicationFailed(f"{self._last} gave what is no JSON: {first_line(error)}")
+
+    @property
+    def _last_step(self) -> str:
+        """The method whose answer is sent."""
+        return next((step for step in ("postprocess", "predict") if self._service.has(step)), "preprocess")
+
+    @property
+    def _last(self) -> str:
+        return f"{self._service.name}.{self._last_step}"
+
+    def _check_count(self, rows: list[Any], count: int) -> None:
+        if len(rows) != count:
+            raise ApplicationFailed(f"{self._last} gave {len(rows)} rows for the {count} that were given: give one for each")
 
     async def _run(self, given: Any) -> Any:
         service = self._service
         if service.has("preprocess"):
             given = await service.call("preprocess", given)
-        if service.has("predict"):
-            outputs = await service.call("predict", given)
-        else:
-            outputs = await self._model(given)
+        outputs = await (self._predict(given) if service.has("predict") else self._model(given))
         return await service.call("postprocess", outputs) if service.has("postprocess") else outputs
+
+    async def _predict(self, given: Any) -> Any:
+        """The application's own answer, watched as a model's is."""
+        if self._watch is None:
+            return await self._service.call("predict", given)
+        signature = self._signature
+        taken = named_arrays(given, _only(signature.inputs, "input"))  # before the application may change it
+        calls: list[Call] = []
+        before = CALLS.set(calls)
+        try:
+            outputs = await self._service.call("predict", given)
+        finally:
+            CALLS.reset(before)
+        self._watch.observe(REQUEST.get(), taken, named_arrays(outputs, _only(signature.outputs, "output")), calls)
+        return outputs
 
     async def _model(self, given: Any) -> Any:
         """The model's own answer, in the form that the application takes."""
@@ -129,6 +172,8 @@ class Pipeline:
             array = np.asarray(values)
         except ValueError as error:
             raise ApplicationFailed(f"{self._service.name}: output {name!r} is no tensor: {error}") from error
+        if values is None:
+            raise ApplicationFailed(f"{self._last} gave None for output {name!r}: give an array, or a value for each row")
         if array.ndim == 0:
             array = array.reshape(1)
         if array.dtype.kind == "O" and not all(isinstance(value, str) for value in array.ravel()):
@@ -142,6 +187,11 @@ class Pipeline:
         return ApplicationFailed(
             f"{self._service.name}.{step} gave a {type(value).__name__}; rows or arrays by name belong there"
         )
+
+
+def _only(tensors: Sequence[Tensor], otherwise: str) -> str:
+    """The name of what comes without one."""
+    return tensors[0].name if len(tensors) == 1 else otherwise
 
 
 def _fitted(given: Mapping[str, Any], tensor: Tensor) -> Array:

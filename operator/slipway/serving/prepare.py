@@ -51,7 +51,9 @@ def prepare(options: Options, metrics: Metrics) -> Prepared:
     model = load(located, options)
     warm = warm_up(model)
     identity = located.identity
-    watch = Watch(identity.name, identity.version, model.signature, located.reference(), options)
+    service = _service(located, model, options)
+    predicts = service is not None and service.has("predict")
+    watch = Watch(identity.name, identity.version, model.signature, located.reference(), options, predicts=predicts)
     batcher = Batcher(
         model,
         metrics,
@@ -65,8 +67,7 @@ def prepare(options: Options, metrics: Metrics) -> Prepared:
     )
     if not warm.stackable:
         log.line("requests are not stacked", level="warning", model=located.identity.name, reason=warm.why)
-    service = _service(located, model, options)
-    pipeline = Pipeline(service, model.signature, batcher, options.max_rows) if service is not None else None
+    pipeline = Pipeline(service, model.signature, batcher, options.max_rows, watch.application) if service is not None else None
     endpoints = Endpoints(identity, model, batcher, options.max_rows, pipeline, options.max_body)
     description = {
         "model": identity.name,

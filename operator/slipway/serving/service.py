@@ -22,11 +22,13 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slipway.serving.errors import HTTPError, StartError, first_line
+from slipway.serving.monitoring.observer import CALLS
 
 if TYPE_CHECKING:
     from slipway.serving.formats import Model
@@ -58,7 +60,12 @@ class Handle:
         missing = [tensor.name for tensor in tensors if tensor.name not in inputs]
         if missing:
             raise ValueError(f"inputs {missing} are missing: the model takes {[tensor.name for tensor in tensors]}")
-        outputs = self._model.run([np.asarray(inputs[tensor.name], dtype=tensor.dtype) for tensor in tensors])
+        arrays = [np.asarray(inputs[tensor.name], dtype=tensor.dtype) for tensor in tensors]
+        outputs = self._model.run(arrays)
+        calls = CALLS.get()
+        if calls is not None:
+            # copies: what application code does with its arrays is its own affair
+            calls.append(([array.copy() for array in arrays], [np.array(array) for array in outputs]))
         return {tensor.name: array for tensor, array in zip(self.signature.outputs, outputs, strict=True)}
 
 
@@ -94,7 +101,8 @@ class Service:
         try:
             if inspect.iscoroutinefunction(method):
                 return await self._aside(method(value))
-            answer = await asyncio.get_running_loop().run_in_executor(self._threads, method, value)
+            context = copy_context()
+            answer = await asyncio.get_running_loop().run_in_executor(self._threads, context.run, method, value)
             return await self._aside(_awaited(answer)) if inspect.isawaitable(answer) else answer
         except (HTTPError, asyncio.CancelledError):
             raise

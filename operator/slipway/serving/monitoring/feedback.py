@@ -89,6 +89,18 @@ class Feedback:
         while len(predicted) > REMEMBERED:
             predicted.popitem(last=False)
 
+    def chosen(self, outputs: Sequence[Array]) -> Array:
+        """The one of the model's outputs that truth is told about."""
+        return outputs[self._output]
+
+    def remember(self, request: str, values: Array) -> None:
+        """Remembers what application code predicted, one value for each row."""
+        if len(values) <= MAX_ROWS:
+            self._sort()
+            self._predicted[request] = values.tolist()
+            while len(self._predicted) > REMEMBERED:
+                self._predicted.popitem(last=False)
+
     async def answer(self, body: bytes) -> bytes:
         """``POST …/feedback``. Raises BadInput, which names the field; then nothing of the request is kept."""
         entries = read_feedback(read_object(body))
@@ -113,7 +125,7 @@ class Feedback:
             value = value[0] if isinstance(value, list) and len(value) == 1 else value
             if type(truth) is bool and type(value) is int:
                 truth = int(truth)
-            if self._labels or isinstance(value, list):
+            if self._labels or isinstance(value, list | str):
                 self.outcomes[RIGHT if category(truth) == category(value) else WRONG] += 1
                 continue
             number = _number(truth)

@@ -83,7 +83,7 @@ class Monitor:
             self.unobserved += sum([len(inputs[0]) for _, inputs, _ in batch if inputs])
             return
         for _, inputs, outputs in batch:
-            rows = len(inputs[0]) if inputs else 0
+            rows = len((inputs or outputs)[0]) if inputs or outputs else 0
             if self._saved <= 0 and not self._earned():
                 self.unobserved += rows
                 continue
@@ -114,6 +114,12 @@ class Monitor:
                     )
                 ]
             )
+
+    def add_classes(self, labels: Array) -> None:
+        """Counts predicted classes that come with nothing else."""
+        for value, times in Counter(labels.ravel().tolist()).items():
+            name = category(value)
+            self.classes[name if name in self.classes or len(self.classes) < MAX_CLASSES else "(others)"] += times
 
     def flush(self) -> None:
         """Counts what is remembered."""
@@ -160,19 +166,17 @@ class Monitor:
         return self._saved > 0
 
     def _count(self, pending: Sequence[tuple[Sequence[Array], Sequence[Array]]]) -> None:
-        rows = sum(len(inputs[0]) for inputs, _ in pending)
+        rows = sum(len((inputs or outputs)[0]) for inputs, outputs in pending)
         for at, (layout, windows) in enumerate(zip((self.inputs, self.outputs), self._windows, strict=True)):
-            stacked = [_stacked(parts) for parts in zip(*(pair[at] for pair in pending), strict=True)]
+            # application code may give one side only
+            stacked = [_stacked(parts) for parts in zip(*(pair[at] for pair in pending if pair[at]), strict=True)]
+            if not stacked:
+                continue
             windows.add(Sketch.of(layout, stacked), self._since)
             if at and self._label is not None:
-                self._count_classes(stacked[self._label])
+                self.add_classes(stacked[self._label])
         self.observed += rows
         self._earned()
-
-    def _count_classes(self, labels: Array) -> None:
-        for value, times in Counter(labels.ravel().tolist()).items():
-            name = category(value)
-            self.classes[name if name in self.classes or len(self.classes) < MAX_CLASSES else "(others)"] += times
 
 
 def _stacked(parts: Sequence[Array]) -> Array:

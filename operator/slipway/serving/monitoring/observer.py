@@ -17,6 +17,12 @@ REQUEST: Final[ContextVar[str]] = ContextVar("slipway_request", default="")
 Observation = tuple[str, Sequence[Array], Sequence[Array]]
 """One answered request: its id, the model's inputs and its outputs, each in the signature's order, rows first."""
 
+Call = tuple[Sequence[Array], Sequence[Array]]
+"""One run of the model that application code asked for: inputs and outputs in the signature's order."""
+
+CALLS: Final[ContextVar[list[Call] | None]] = ContextVar("slipway_calls", default=None)
+"""Where runs that application code asks for are put down while its `predict` is watched; None: they are not."""
+
 _GIVEN: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _TRACE: Final = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}.*")
 _process: Final = secrets.token_hex(6)

@@ -12,11 +12,12 @@ import orjson
 from slipway.serving.app import JSON, Get, Post, Route
 from slipway.serving.errors import ExitCode, StartError
 from slipway.serving.monitoring import feedback as told
+from slipway.serving.monitoring.application import ApplicationWatch
 from slipway.serving.monitoring.expose import families, feedback_families, sink_families
 from slipway.serving.monitoring.feedback import Feedback
 from slipway.serving.monitoring.monitor import Monitor
 from slipway.serving.monitoring.observer import Observation
-from slipway.serving.monitoring.payload import PayloadLog, table_of
+from slipway.serving.monitoring.payload import PayloadLog, table_by_name, table_of
 from slipway.serving.monitoring.sink import Bounds, Sink
 from slipway.serving.settings import Options
 from slipway.serving.signature import Signature
@@ -27,20 +28,32 @@ from slipway.training.reference import Reference
 class Watch:
     """The observer of one model version."""
 
-    def __init__(self, name: str, version: str, signature: Signature, reference: Reference | None, options: Options) -> None:
-        """Raises StartError for a payload log that cannot be kept."""
+    def __init__(
+        self,
+        name: str,
+        version: str,
+        signature: Signature,
+        reference: Reference | None,
+        options: Options,
+        *,
+        predicts: bool = False,
+    ) -> None:
+        """`predicts`: application code does, instead of the model. Raises StartError for a payload log that cannot be kept."""
         self.name, self.version = name, version
         self.monitor = Monitor(signature, reference)
+        named = _named(signature, reference)
         self.payload: PayloadLog | None = None
         kept: Sink | None = None
         if options.payload_log:
             store = _store(options.payload_log)
             bounds = Bounds(file_seconds=options.payload_seconds)
             where = f"{name}/{version}"
-            table = table_of(_named(signature, reference))
+            table = table_by_name if predicts else table_of(named)
             self.payload = PayloadLog(Sink(f"payloads/{where}", table, store.put, bounds), options.payload_sample)
             kept = Sink(f"feedback/{where}", told.table, store.put, bounds)
         self.feedback = Feedback(signature, kept)
+        self.application = ApplicationWatch(named, self.monitor, self.feedback, self.payload) if predicts else None
+        """Watches instead, when application code predicts."""
         self._observers = [self.monitor.observe, self.feedback.observe]
         if self.payload is not None:
             self._observers.append(self.payload.observe)
@@ -69,7 +82,10 @@ class Watch:
         """``/v2/models/<model>/drift`` and ``…/feedback``."""
 
         def drift() -> tuple[int, str, bytes]:
-            return 200, JSON, orjson.dumps({"model": self.name, "version": self.version, **self.monitor.document()})
+            told = {"model": self.name, "version": self.version, **self.monitor.document()}
+            if self.application is not None:
+                told["notCompared"] = self.application.unlike
+            return 200, JSON, orjson.dumps(told)
 
         base = f"/v2/models/{self.name}"
         shown = Get("drift", drift, self.name)

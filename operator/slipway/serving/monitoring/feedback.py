@@ -13,13 +13,14 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from time import time
 from typing import Any, Final
 
+import numpy as np
 import orjson
 
 from slipway.serving.errors import BadInput
+from slipway.serving.monitoring import columns
 from slipway.serving.monitoring.observer import Observation
 from slipway.serving.monitoring.sink import Sink
 from slipway.serving.protocol.body import kind_of, read_object
@@ -168,20 +169,16 @@ def _entry(entry: Any, field: str) -> tuple[str, list[Any]]:
     return request, truths
 
 
-def table(kept: Sequence[Sequence[Kept]]) -> Any:
-    """An Arrow table of what was told: ``request_id``, ``row``, ``time``, ``truth``, ``truth_number``."""
-    import pyarrow as pa
-
+def table(kept: Sequence[Sequence[Kept]]) -> columns.Columns:
+    """Columns of what was told: ``request_id``, ``row``, ``time``, ``truth``, ``truth_number``."""
     rows = [row for entry in kept for row in entry]
-    return pa.table(
-        {
-            "request_id": pa.array([row[0] for row in rows], type=pa.string()),
-            "row": pa.array([row[1] for row in rows], type=pa.int32()),
-            "time": pa.array([datetime.fromtimestamp(row[2], UTC) for row in rows], type=pa.timestamp("ms", tz="UTC")),
-            "truth": pa.array([row[3] for row in rows], type=pa.string()),
-            "truth_number": pa.array([row[4] for row in rows], type=pa.float64()),
-        }
-    )
+    return {
+        "request_id": columns.texts([row[0] for row in rows]),
+        "row": columns.values(np.array([row[1] for row in rows], dtype=np.int32)),
+        "time": columns.times([row[2] for row in rows]),
+        "truth": columns.texts([row[3] for row in rows]),
+        "truth_number": columns.numbers([row[4] for row in rows]),
+    }
 
 
 def _text(truth: Any) -> str:

@@ -7,7 +7,6 @@ of training's columns where they are known.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from itertools import groupby
 from time import time
 from typing import Any, Final
@@ -16,6 +15,7 @@ from zlib import crc32
 import numpy as np
 
 from slipway.serving.datatypes import datatype_of
+from slipway.serving.monitoring import columns
 from slipway.serving.monitoring.observer import Observation
 from slipway.serving.monitoring.sink import Sink
 from slipway.serving.signature import ANY, Signature, Tensor
@@ -60,58 +60,37 @@ class PayloadLog:
                 ]
             )
 
-    def keep(self, request: str, inputs: Named, outputs: Named, columns: tuple[str, ...]) -> None:
-        """The same for what application code took and gave, arrays by name, which nobody changes; `columns`: those of the model's only input.
+    def keep(self, request: str, inputs: Named, outputs: Named, names: tuple[str, ...]) -> None:
+        """The same for what application code took and gave, arrays by name, which nobody changes; `names`: those of the model's only input.
         The sink's table is `table_by_name`."""
         if crc32(request.encode()) >= self._below:
             return
         sides = [list(side.values()) for side in (inputs, outputs)]
         tensors = [_described(side) for side in (inputs, outputs)]
-        signature = Signature(tensors[0], tensors[1], columns if len(tensors[0]) == 1 else ())
+        signature = Signature(tensors[0], tensors[1], names if len(tensors[0]) == 1 else ())
         size = sum(_size(array) for side in sides for array in side)
         self.sink.add((signature, (request, self._clock(), *sides)), len(sides[0][0]), size)
 
 
-def table_by_name(kept: Sequence[tuple[Signature, Kept]]) -> Any:
-    """An Arrow table of requests whose names and types may differ: what a row does not have is null, and what is now a number
-    and now a text is text."""
-    import pyarrow as pa
-
-    tables = [table_of(like)([one for _, one in some]) for like, some in groupby(kept, key=lambda pair: pair[0])]
-    try:
-        return pa.concat_tables(tables, promote_options="permissive")
-    except (pa.ArrowTypeError, pa.ArrowInvalid):
-        return pa.concat_tables([_as_text(table) for table in tables], promote_options="permissive")
-
-
-def _as_text(table: Any) -> Any:
-    """`table` with what it took and gave as text."""
-    import pyarrow as pa
-
-    for at, name in enumerate(table.column_names):
-        if name.startswith(("input.", "output.")):
-            table = table.set_column(at, name, pa.array(map(_text, table[name].to_pylist()), pa.string()))
-    return table
+def table_by_name(kept: Sequence[tuple[Signature, Kept]]) -> columns.Columns:
+    """Columns of requests whose names and types may differ."""
+    alike = groupby(kept, key=lambda pair: pair[0])
+    return columns.joined([table_of(like)([one for _, one in some]) for like, some in alike])
 
 
 def _described(named: Named) -> tuple[Tensor, ...]:
     return tuple(Tensor(name, datatype_of(array.dtype) or "BYTES", (ANY, *array.shape[1:])) for name, array in named.items())
 
 
-def table_of(signature: Signature) -> Callable[[Sequence[Kept]], Any]:
-    """Makes Arrow tables of kept requests of a model with `signature`."""
+def table_of(signature: Signature) -> Callable[[Sequence[Kept]], columns.Columns]:
+    """Makes columns of kept requests of a model with `signature`."""
 
-    def table(kept: Sequence[Kept]) -> Any:
-        import pyarrow as pa
-
+    def table(kept: Sequence[Kept]) -> columns.Columns:
         counts = [len(inputs[0]) for _, _, inputs, _ in kept]
-        columns: dict[str, Any] = {
-            "request_id": pa.array([request for (request, _, _, _), n in zip(kept, counts, strict=True) for _ in range(n)]),
-            "row": pa.array(np.concatenate([np.arange(n, dtype=np.int32) for n in counts])),
-            "time": pa.array(
-                [datetime.fromtimestamp(at, UTC) for (_, at, _, _), n in zip(kept, counts, strict=True) for _ in range(n)],
-                type=pa.timestamp("ms", tz="UTC"),
-            ),
+        found: dict[str, Any] = {
+            "request_id": columns.texts([request for (request, _, _, _), n in zip(kept, counts, strict=True) for _ in range(n)]),
+            "row": columns.values(np.concatenate([np.arange(n, dtype=np.int32) for n in counts])),
+            "time": columns.times(np.repeat([at for _, at, _, _ in kept], counts).tolist()),
         }
         sides = (
             ("input", signature.inputs, [inputs for _, _, inputs, _ in kept]),
@@ -121,30 +100,20 @@ def table_of(signature: Signature) -> Callable[[Sequence[Kept]], Any]:
             names = signature.columns if role == "input" and len(tensors) == 1 else ()
             for at, tensor in enumerate(tensors):
                 array = np.concatenate([one[at] for one in arrays])
-                for name, values in _columns(tensor, array, names):
-                    columns[f"{role}.{name}"] = values
-        return pa.table(columns)
+                for name, part in _columns(tensor, array, names):
+                    found[f"{role}.{name}"] = columns.values(part)
+        return found
 
     return table
 
 
-def _columns(tensor: Tensor, array: Array, names: Sequence[str]) -> list[tuple[str, Any]]:
+def _columns(tensor: Tensor, array: Array, names: Sequence[str]) -> list[tuple[str, Array]]:
     """A tensor as columns: one for each value of a row when training named them, or where there is but one; else lists."""
-    import pyarrow as pa
-
-    text = array.dtype.kind in "OUST"
     if array.ndim == 1 or (array.ndim == 2 and array.shape[1] == 1):
-        flat = array.reshape(-1)
-        return [(tensor.name, pa.array([_text(v) for v in flat.tolist()]) if text else pa.array(flat))]
+        return [(tensor.name, array.reshape(-1))]
     if array.ndim == 2 and len(names) == array.shape[1]:
-        pairs = zip(names, array.T, strict=True)
-        return [(n, pa.array([_text(v) for v in c.tolist()]) if text else pa.array(np.ascontiguousarray(c))) for n, c in pairs]
-    lists = array.astype(str).tolist() if text else array.tolist()
-    return [(tensor.name, pa.array(lists))]
-
-
-def _text(value: Any) -> str | None:
-    return None if value is None else str(value)
+        return list(zip(names, array.T, strict=True))
+    return [(tensor.name, array)]
 
 
 def _size(array: Array) -> int:

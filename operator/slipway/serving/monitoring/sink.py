@@ -6,7 +6,6 @@ oldest has waited long enough. A store that does not answer is asked again with 
 
 from __future__ import annotations
 
-import io
 import secrets
 import threading
 from collections import Counter, deque
@@ -17,6 +16,7 @@ from time import monotonic
 from typing import Any, Final
 
 from slipway.serving import log
+from slipway.serving.monitoring.columns import parquet
 
 MEDIA_TYPE: Final = "application/vnd.apache.parquet"
 _LOOK_SECONDS: Final = 0.25
@@ -46,7 +46,7 @@ def close_all() -> None:
 class Sink:
     """One stream of files under ``<prefix>/date=YYYY-MM-DD/<time>-<process>-<number>.parquet``.
 
-    `table` makes an Arrow table of what was added, on the thread; `put` stores bytes under a key and raises what stores
+    `table` makes columns by name, or an Arrow table, of what was added, on the thread; `put` stores bytes under a key and raises what stores
     raise. Thread-safe."""
 
     def __init__(
@@ -144,7 +144,7 @@ class Sink:
     def _store(self, batch: list[tuple[Any, int, int, float]]) -> bool:
         rows = sum(rows for _, rows, _, _ in batch)
         try:
-            data = _parquet(self._table([item for item, _, _, _ in batch]))
+            data = parquet(self._table([item for item, _, _, _ in batch]))
         except Exception as error:  # rows that make no table will make none next time
             log.line("rows could not be written as Parquet", level="error", error=error, rows=rows, prefix=self._prefix)
             self._forget(batch, "failed")
@@ -175,11 +175,3 @@ class Sink:
                 self._size -= size
                 if reason:
                     self.dropped[reason] += rows
-
-
-def _parquet(table: Any) -> bytes:
-    import pyarrow.parquet as pq
-
-    out = io.BytesIO()
-    pq.write_table(table, out, compression="zstd")
-    return out.getvalue()

@@ -110,8 +110,8 @@ def _named(signature: Signature, reference: Reference | None) -> Signature:
 
 
 def _store(uri: str) -> Any:
-    if find_spec("pyarrow") is None:
-        raise StartError("--payload-log needs pyarrow: install slipway[serving,monitoring]", ExitCode.USAGE)
+    if find_spec("arro3") is None:
+        raise StartError("--payload-log needs arro3: install slipway[serving,monitoring]", ExitCode.USAGE)
     from slipway.storage import open_store
     from slipway.storage.port import InvalidKey
 

@@ -49,6 +49,12 @@ class Settings(BaseSettings):
     store_region: str = "us-east-1"
     training_service_account: str = "default"
     serving_service_account: str = "default"
+    node_cache_path: str = ""
+    """Folder of each node in which pods that serve keep downloaded models, ``/var/lib/slipway/models``; empty: none."""
+    node_cache_size: str = "20Gi"
+    """What each namespace may keep there."""
+    node_cache_namespaces: Annotated[tuple[str, ...], NoDecode] = ()
+    """Comma-separated; those whose pods may mount it, which Pod Security baseline and restricted forbid. ``*``: all."""
     insecure_registries: Annotated[tuple[str, ...], NoDecode] = ()
     """Comma-separated ``host:port`` of image registries that are reached by plain http."""
     package_index_url: str = ""
@@ -95,7 +101,7 @@ class Settings(BaseSettings):
     log_format: str = "json"
     log_level: str = "INFO"
 
-    @field_validator("watch_namespaces", "insecure_registries", "trusted_types", mode="before")
+    @field_validator("watch_namespaces", "insecure_registries", "trusted_types", "node_cache_namespaces", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

@@ -73,6 +73,8 @@ def test_values_reach_the_operator_as_they_were_meant(helm: Helm, monkeypatch: p
     assert [(grant.from_, grant.to) for grant in settings.read_grants] == [("team-a", "shared"), ("team-b", "shared")]
     assert settings.insecure_registries == ("registry.local:5000", "10.0.0.1:5000")
     assert settings.trusted_types == ("my.Estimator", "sklearn.tree._tree.Tree")
+    assert (settings.node_cache_path, settings.node_cache_size) == ("/var/lib/slipway/models", "50Gi")
+    assert settings.node_cache_namespaces == ("team-a", "team-b")
     assert settings.watch_namespaces == ("team-a", "team-b")
     assert settings.resync_seconds == 7.5
 

@@ -82,6 +82,7 @@ MATRIX: dict[str, Values] = {
         "packageIndexUrl": "https://packages.example.com/simple",
         "prometheus": {"url": "http://prometheus.monitoring:9090"},
         "formats": {"trustedTypes": ["my.Estimator", "sklearn.tree._tree.Tree"]},
+        "nodeCache": {"hostPath": "/var/lib/slipway/models", "size": "50Gi", "namespaces": ["team-a", "team-b"]},
     },
 }
 

@@ -54,6 +54,16 @@
 - name: SLIPWAY_TRUSTED_TYPES
   value: {{ join "," . | quote }}
 {{- end }}
+{{- with .Values.nodeCache }}
+{{- if .hostPath }}
+- name: SLIPWAY_NODE_CACHE_PATH
+  value: {{ .hostPath | quote }}
+- name: SLIPWAY_NODE_CACHE_SIZE
+  value: {{ .size | quote }}
+- name: SLIPWAY_NODE_CACHE_NAMESPACES
+  value: {{ join "," .namespaces | quote }}
+{{- end }}
+{{- end }}
 - name: SLIPWAY_VERIFICATION
   value: {{ .Values.provenance.verification | quote }}
 {{- with .Values.provenance.publicKeys }}

@@ -101,6 +101,10 @@ class ModelDeploymentSpec(Model):
     app: AppReference | None = Field(
         default=None, description="The application around the model. Default: the operator's serving image alone."
     )
+    grpc: bool = Field(
+        default=False,
+        description="Answer gRPC too, the Open Inference Protocol's, on port 9000 of the pods and of the Service. Default: false.",
+    )
     replicas: Replicas = Field(default=1, description="Number of pods, 0 to 1000; 0 serves nothing. Default: 1.")
     resources: Resources = Field(
         default_factory=dict, description="CPU, memory and other resources of the serving container. Default: none set."

@@ -11,7 +11,7 @@ from slipway.cli.errors import CliError, ExitCode
 from slipway.serving.arguments import defaults
 from slipway.serving.errors import StartError
 from slipway.serving.run import main
-from slipway.serving.settings import FROM_ENVIRONMENT, HELP, Options, environment, split_list
+from slipway.serving.settings import FROM_ENVIRONMENT, HELP, Options, bytes_of, environment, split_list
 
 _PATHS = ("models", "cache", "api_key_file", "tls_cert", "tls_key")
 
@@ -33,6 +33,7 @@ def serve(
     namespace: Annotated[str, _option("namespace")] = "default",
     digest: Annotated[str, _option("digest")] = "",
     cache: Annotated[Path | None, _option("cache")] = None,
+    cache_size: Annotated[str, _option("cache_size")] = "",
     trusted_types: Annotated[str, _option("trusted_types")] = "",
     verify: Annotated[str, _option("verify")] = "",
     public_keys: Annotated[str, _option("public_keys")] = "",
@@ -63,6 +64,7 @@ def _options(given: dict[str, Any]) -> Options:
     if payload_sample == 0:
         chosen["payload_sample"] = 0.0
     try:
+        chosen["cache_size"] = bytes_of(chosen["cache_size"] or "0")
         chosen["payload_sample"] = float(chosen["payload_sample"])
         return Options(**chosen)
     except StartError as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from slipway.serving.errors import ExitCode, StartError
-from slipway.serving.settings import FROM_ENVIRONMENT, HELP, Options, split_list
+from slipway.serving.settings import FROM_ENVIRONMENT, HELP, Options, bytes_of, split_list
 
 
 class _Parser(argparse.ArgumentParser):
@@ -67,6 +67,7 @@ _TYPES: dict[str, Any] = {
     "drain": float,
     "grace": float,
     "cache": Path,
+    "cache_size": bytes_of,
     "models": Path,
     "api_key_file": Path,
     "tls_cert": Path,

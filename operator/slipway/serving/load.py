@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slipway.serving import log
+from slipway.serving.cache import Cache, Lease
 from slipway.serving.endpoints import Identity
 from slipway.serving.errors import ExitCode, StartError, first_line
 from slipway.serving.formats import Known, Model, format_of, open_aside
@@ -37,6 +38,8 @@ class Located:
     signature: Any = None
     """A `slipway.registry.records.Signature`, or None."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    lease: Lease | None = None
+    """Of the cache's folder that it lies in; to be closed when it is not served any more."""
 
     def reference(self) -> Reference | None:
         """What training saw; None when the version does not say, or cannot be understood: it is served all the same."""
@@ -95,8 +98,10 @@ def _from_registry(options: Options) -> Located:
         record = registry.resolve(options.model, options.namespace)
         _check_record(record, options.digest)
         _check_claims(registry.blobs, record, options)
-        folder = options.cache.expanduser() / record.digest.replace(":", "-")
+        lease = Cache(options.cache.expanduser(), options.cache_size).lease(record.digest, sum(e.size for e in record.files))
+        folder = lease.folder
         registry.blobs.fetch_tree(record.files, folder)
+        lease.downloaded()
     except (InvalidName, InvalidKey) as error:
         raise StartError(str(error), ExitCode.USAGE) from error
     except NotInRegistry as error:
@@ -105,7 +110,8 @@ def _from_registry(options: Options) -> Located:
         raise StartError(str(error)) from error
     except OSError as error:
         raise StartError(f"--cache {options.cache}: {error.strerror or error}") from error
-    return _in_folder(folder, [folder / entry.path for entry in record.files], record, _identity(options, record))
+    found = _in_folder(folder, [folder / entry.path for entry in record.files], record, _identity(options, record))
+    return replace(found, lease=lease)
 
 
 def _check_record(record: VersionRecord, wanted: str) -> None:

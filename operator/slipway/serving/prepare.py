@@ -43,6 +43,8 @@ class Prepared:
         end: Callable[[], None] | None = getattr(self.model, "close", None)
         if end is not None:
             end()
+        if self.located.lease is not None:
+            self.located.lease.close()
 
 
 def prepare(options: Options, metrics: Metrics) -> Prepared:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +33,8 @@ class Options:
     """The root digest that the version must have, ``sha256:…``; with a path, that of the folder or of the file."""
     cache: Path = field(default_factory=lambda: Path("~/.cache/slipway/models"))
     """Downloads go to a folder in it that is named by their digest."""
+    cache_size: int = 0
+    """Bytes that downloads may have together; 0: any."""
     trusted_types: tuple[str, ...] = ()
     """Types that a skops file may hold beyond skops' own list."""
     verify: str = "off"
@@ -129,6 +132,7 @@ FROM_ENVIRONMENT = {
     "tls_key": "SLIPWAY_TLS_KEY",
     "registry": "SLIPWAY_REGISTRY",
     "cache": "SLIPWAY_CACHE",
+    "cache_size": "SLIPWAY_CACHE_SIZE",
     "trusted_types": "SLIPWAY_TRUSTED_TYPES",
     "verify": "SLIPWAY_VERIFY",
     "public_keys": "SLIPWAY_PUBLIC_KEYS",
@@ -149,6 +153,7 @@ HELP = {
     "namespace": "Where a bare NAME is looked up.",
     "digest": "Root digest that the version must have, sha256:…",
     "cache": "Folder for downloads, which are named by their digest.",
+    "cache_size": "Space for downloads, as 20Gi: those not used for longest make room for new ones. Default: any.",
     "trusted_types": "Types that a skops file may hold beyond skops' own list, comma-separated.",
     "verify": "What the version must prove before it is loaded: off, provenance or signed.",
     "public_keys": "Public keys whose signatures count, as PEM text. Default: SLIPWAY_PUBLIC_KEYS.",
@@ -182,6 +187,18 @@ HELP = {
 def split_list(text: str) -> tuple[str, ...]:
     """``a,b`` as ``("a", "b")``; blanks and empty parts are dropped."""
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def bytes_of(text: str) -> int:
+    """``20Gi``, ``500M`` or ``1048576`` in bytes. Raises StartError (usage)."""
+    found = _SIZE.fullmatch(text.strip())
+    if found is None:
+        raise _usage(f"--cache-size {text}: write a number of bytes, or one with Ki, Mi, Gi, Ti, k, M, G, T, for example 20Gi")
+    return int(float(found[1]) * _UNITS[found[2] or ""])
+
+
+_UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)([kMGT]|[KMGT]i)?")
 
 
 def _usage(message: str) -> StartError:

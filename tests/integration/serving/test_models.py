@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from pathlib import Path
 
@@ -10,8 +11,13 @@ import pytest
 
 from slipway.registry.records import Signature, TensorSpec, VersionDraft, digest_of
 from slipway.registry.registry import Registry
+from slipway.storage import ObjectStore
+from tests.fakes.bad_network import BadNetwork, bad_network
 from tests.fakes.serving import Served, echo_model, infer_body, serving, wait_for
+from tests.fakes.store_fixtures import s3_store, seaweed
+from tests.fakes.stores import ADMIN, Weed, credentials
 
+__all__ = ["s3_store", "seaweed"]
 BODY = infer_body([[1, 2, 3]])
 
 
@@ -121,18 +127,51 @@ def test_a_server_of_one_model_is_not_changed_by_clients(both: Served, models: P
         assert own.get("/v2/models/echo/ready").status_code == 200
 
 
-def test_a_restarted_server_does_not_download_again(registry: Registry, tmp_path: Path) -> None:
-    """The cache outlives the server: with a folder of the node, also its pod."""
-    register(registry, tmp_path / "v", 3.0)
+def test_a_restarted_server_does_not_download_again(seaweed: Weed, s3_store: ObjectStore, tmp_path: Path) -> None:
+    """The cache outlives the server: with a folder of the node, also its pod. Requests are counted at the store."""
+    register(Registry(s3_store), tmp_path / "v", 3.0)
     cache = tmp_path / "cache"
-    words = ("--model=scaled@champion", f"--registry={registry.store.uri}", f"--cache={cache}")
-    with serving(tmp_path, *words) as own:
-        assert own.post("/predict", {"records": [{"a": 1, "b": 2, "c": 3}]}).json()["predictions"] == [{"Y": [3, 6, 9], "S": 18}]
-    for blob in (tmp_path / "registry" / "blobs").rglob("*"):
-        if blob.is_file():
-            blob.unlink()  # what is not there cannot be downloaded
-    with serving(tmp_path, *words) as own:
-        assert own.post("/predict", {"records": [{"a": 1, "b": 2, "c": 3}]}).status_code == 200
+    words = ("--model=scaled@champion", f"--registry={s3_store.uri}", f"--cache={cache}")
+    row = {"records": [{"a": 1, "b": 2, "c": 3}]}
+    with bad_network(seaweed.endpoint) as network:
+        where = {**credentials(ADMIN), "AWS_ENDPOINT_URL_S3": network.endpoint, "AWS_REGION": "us-east-1"}
+        with serving(tmp_path, *words, **where) as own:
+            assert own.post("/predict", row).json()["predictions"] == [{"Y": [3, 6, 9], "S": 18}]
+            assert own.stop(signal.SIGKILL) != 0
+        assert _downloads(network) > 0
+        network.seen.clear()
+        with serving(tmp_path, *words, **where) as own, serving(tmp_path, *words, **where) as beside:
+            assert own.post("/predict", row).status_code == beside.post("/predict", row).status_code == 200
+        assert _downloads(network) == 0, network.seen
+        assert network.seen, "the alias was looked up"
+        # what was damaged meanwhile is downloaded again
+        (model,) = cache.glob("sha256-*/model.onnx")
+        model.write_bytes(model.read_bytes()[:-1] + b"x")
+        with serving(tmp_path, *words, **where) as own:
+            assert own.post("/predict", row).status_code == 200
+        assert _downloads(network) > 0
+
+
+def _downloads(network: BadNetwork) -> int:
+    return sum("/blobs/" in path for _, path in network.seen)
+
+
+def test_the_next_version_takes_the_room_of_the_last(registry: Registry, tmp_path: Path) -> None:
+    """In a running server: not while the old one answers, but when it has gone."""
+    register(registry, tmp_path / "v", 1.0)
+    cache = tmp_path / "cache"
+    size = (tmp_path / "v" / "model.onnx").stat().st_size
+    words = (f"--registry={registry.store.uri}", f"--cache={cache}", f"--cache-size={size + 10}")
+    with serving(tmp_path, "--model=scaled@champion", *words):
+        register(registry, tmp_path / "v", 2.0)
+        with serving(tmp_path, "--model=scaled@champion", *words) as second:
+            assert second.post("/v2/models/scaled/infer", BODY).json()["outputs"][1]["data"] == [12.0]
+            assert any("the cache is not used" in line["event"] for line in second.lines()), "the first one needs all of it"
+        assert len(list(cache.glob("sha256-*/"))) == 1
+    with serving(tmp_path, "--model=scaled@champion", *words) as third:
+        assert third.post("/v2/models/scaled/infer", BODY).json()["outputs"][1]["data"] == [12.0]
+        assert any(line["event"] == "removed from the cache" for line in third.lines())
+    assert len(list(cache.glob("sha256-*/"))) == 1
 
 
 def test_workers_share_the_port(models: Path, tmp_path: Path) -> None:

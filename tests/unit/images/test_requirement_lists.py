@@ -21,9 +21,7 @@ OF_SKOPS_FILES = {"sklearn", "skops", "pandas", "scipy"}
 
 def locked(extras: tuple[str, ...]) -> set[str]:
     """Distributions that the lock file installs for `extras` of the project."""
-    packages: dict[str, dict[str, Any]] = {
-        one["name"]: one for one in tomllib.loads((ROOT / "uv.lock").read_text())["package"]
-    }
+    packages: dict[str, dict[str, Any]] = {one["name"]: one for one in tomllib.loads((ROOT / "uv.lock").read_text())["package"]}
     own = packages["slipway"]
     todo = [*own["dependencies"], *(dep for extra in extras for dep in own["optional-dependencies"][extra])]
     found: set[str] = set()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
+from math import ceil
 
 from slipway.api.common import LABEL_REVISION
-from slipway.controllers.model_deployment.observed import Observed
+from slipway.api.model_deployment import ModelDeploymentSpec
+from slipway.controllers.model_deployment.observed import NodeCache, Observed
 from slipway.controllers.model_deployment.scaling import spread
 from slipway.controllers.shared.objects import child_name, labels, metadata, selector
 from slipway.controllers.shared.pods import TMP, container, env, merge, pod_spec, store_env
@@ -14,6 +17,7 @@ from slipway.provenance.policy import Policy
 from slipway.registry.records import VersionRecord, canonical_json
 
 PORT = 8080
+GRPC_PORT = 9000
 CACHE = "/slipway/cache"
 PRE_STOP_SECONDS = 2
 """A pod that ends goes on answering so long, until every proxy has dropped it: without, one request in 200 was lost."""
@@ -76,6 +80,7 @@ def _template(observed: Observed, revision: str, version: VersionRecord, image: 
             "SLIPWAY_SHADOW": f"http://{resource.metadata.name}-{{revision}}:{PORT}",
         }
     )
+    cache = _cache(installation.node_cache, resource.metadata.namespace, version)
     serve = container(
         "serve",
         image,
@@ -88,18 +93,23 @@ def _template(observed: Observed, revision: str, version: VersionRecord, image: 
             "--host=0.0.0.0",
             f"--port={PORT}",
             f"--cache={CACHE}",
+            *cache.arguments,
+            *([f"--grpc-port={GRPC_PORT}"] if resource.spec.grpc else []),
             *trusted,
             *verify,
         ],
         env=[*own, *store["env"]],
         envFrom=store["envFrom"],
         resources=resource.spec.resources,
-        ports=[{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
+        ports=[
+            {"name": "http", "containerPort": PORT, "protocol": "TCP"},
+            *([{"name": "grpc", "containerPort": GRPC_PORT, "protocol": "TCP"}] if resource.spec.grpc else []),
+        ],
         startupProbe=_probe("/v2/health/live", periodSeconds=1, failureThreshold=120),
         readinessProbe=_probe("/v2/health/ready", periodSeconds=2, failureThreshold=3),
         livenessProbe=_probe("/v2/health/live", periodSeconds=10, failureThreshold=6),
         lifecycle={"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
-        volumeMounts=[{"name": "cache", "mountPath": CACHE}, {"name": "tmp", "mountPath": TMP}],
+        volumeMounts=[cache.mount, {"name": "tmp", "mountPath": TMP}],
     )
     spec = pod_spec(
         installation.pods,
@@ -107,11 +117,31 @@ def _template(observed: Observed, revision: str, version: VersionRecord, image: 
         containers=[serve],
         terminationGracePeriodSeconds=GRACE_SECONDS,
         topologySpreadConstraints=spread(selector(resource) | {LABEL_REVISION: revision}),
-        volumes=[{"name": "cache", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}],
+        volumes=[cache.volume, {"name": "tmp", "emptyDir": {}}],
     )
     template = {"metadata": {"labels": labels(resource, "serving", {LABEL_REVISION: revision})}, "spec": spec}
     merged: Object = merge(template, resource.spec.pod_template)
     return merged
+
+
+@dataclass(frozen=True)
+class _Cache:
+    """Where downloads go."""
+
+    volume: Object
+    mount: Object
+    arguments: tuple[str, ...] = ()
+
+
+def _cache(node: NodeCache | None, namespace: str, version: VersionRecord) -> _Cache:
+    """The node's folder, in which each namespace has its own, where the installation gives it; else a volume of the pod's, which
+    a restarted container finds as it was, and which holds this version and no more."""
+    mount = {"name": "cache", "mountPath": CACHE}
+    if node is None or not node.is_for(namespace):
+        size = sum(file.size for file in version.files)
+        return _Cache({"name": "cache", "emptyDir": {"sizeLimit": f"{64 + ceil(1.1 * size / (1 << 20))}Mi"}}, mount)
+    volume = {"name": "cache", "hostPath": {"path": node.path, "type": "DirectoryOrCreate"}}
+    return _Cache(volume, {**mount, "subPath": namespace}, (f"--cache-size={node.size}",))
 
 
 def _probe(path: str, **fields: int) -> Object:
@@ -132,9 +162,19 @@ def service(observed: Observed, revision: str, *, shared: bool = False, held: st
         "spec": {
             "type": "ClusterIP",
             "selector": selector(resource) | ({} if shared else {LABEL_REVISION: revision}),
-            "ports": [{"name": "http", "port": PORT, "targetPort": "http", "protocol": "TCP"}],
+            "ports": service_ports(resource.spec),
         },
     }
+
+
+def service_ports(spec: ModelDeploymentSpec) -> list[Object]:
+    """Ports of a Service in front of the pods. gRPC is HTTP/2 without TLS, which gateways and meshes have to be told."""
+    ports: list[Object] = [{"name": "http", "port": PORT, "targetPort": "http", "protocol": "TCP"}]
+    if spec.grpc:
+        ports.append(
+            {"name": "grpc", "port": GRPC_PORT, "targetPort": "grpc", "protocol": "TCP", "appProtocol": "kubernetes.io/h2c"}
+        )
+    return ports
 
 
 def url(observed: Observed) -> str:

@@ -14,7 +14,7 @@ from slipway.api import conditions
 from slipway.api.common import LABEL_REVISION
 from slipway.api.model_deployment import ModelDeployment
 from slipway.api.traffic import Gateway, ParentRef
-from slipway.controllers.model_deployment.children import PORT, deployment_name
+from slipway.controllers.model_deployment.children import PORT, deployment_name, service_ports
 from slipway.controllers.model_deployment.observed import Missing, Observed
 from slipway.controllers.model_deployment.policy import creation_time
 from slipway.controllers.shared.objects import labels, metadata, selector
@@ -135,7 +135,7 @@ def candidate_service(observed: Observed, revision: str, deployment: Object) -> 
         "spec": {
             "type": "ClusterIP",
             "selector": selector(resource) | {LABEL_REVISION: revision},
-            "ports": [{"name": "http", "port": PORT, "targetPort": "http", "protocol": "TCP"}],
+            "ports": service_ports(resource.spec),
         },
     }
 

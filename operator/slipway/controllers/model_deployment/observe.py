@@ -12,7 +12,7 @@ from slipway.api.model_deployment import ModelDeployment
 from slipway.controllers.model_deployment.gateway import gateway_of, wants_route
 from slipway.controllers.model_deployment.judging import subject
 from slipway.controllers.model_deployment.measure import copying, readings
-from slipway.controllers.model_deployment.observed import Installation, Missing, Observed
+from slipway.controllers.model_deployment.observed import Installation, Missing, NodeCache, Observed
 from slipway.controllers.model_deployment.policy import is_ready, may_read, revision_of, rolls_out
 from slipway.controllers.model_deployment.program import program_for
 from slipway.controllers.model_deployment.scaling import HELPERS, wants_helpers
@@ -34,7 +34,8 @@ from slipway.storage.port import Unavailable
 def installation(deps: Deps) -> Installation:
     s = deps.settings
     pods = PodSettings(s.registry, s.store_secret, s.store_endpoint, s.store_region, s.image_pull_policy, s.image_pull_secret)
-    return Installation(pods, s.serving_image, s.serving_service_account, s.trusted_types, s.verification, s.public_keys)
+    cache = NodeCache(s.node_cache_path, s.node_cache_size, s.node_cache_namespaces) if s.node_cache_path else None
+    return Installation(pods, s.serving_image, s.serving_service_account, s.trusted_types, s.verification, s.public_keys, cache)
 
 
 async def observe(deps: Deps, resource: Object, now: datetime) -> Observed:

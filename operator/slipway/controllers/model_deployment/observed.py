@@ -14,6 +14,19 @@ from slipway.registry.records import VersionRecord
 
 
 @dataclass(frozen=True)
+class NodeCache:
+    """A folder of each node for downloads, of at most `size` (a quantity) in each namespace. `namespaces`: those whose pods may
+    mount it; ``*`` is all."""
+
+    path: str
+    size: str
+    namespaces: tuple[str, ...]
+
+    def is_for(self, namespace: str) -> bool:
+        return "*" in self.namespaces or namespace in self.namespaces
+
+
+@dataclass(frozen=True)
 class Installation:
     """What the operator's settings say about serving."""
 
@@ -23,6 +36,7 @@ class Installation:
     trusted_types: tuple[str, ...]
     verification: Policy = Policy.OFF
     public_keys: str = ""
+    node_cache: NodeCache | None = None
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,10 @@ def rolls_out(deployment: ModelDeployment, digest: str) -> bool:
 def revision_name(digest: str, image: str, spec: ModelDeploymentSpec) -> str:
     """Digest of the model's bytes, the image, and what of spec ends up in a pod. Replicas and deadlines do not; nor does
     anything of the operator's own, so that an upgrade of it restarts no pod."""
+    # not named while it is off: revisions from before it was there keep their names
+    grpc = {"grpc": True} if spec.grpc else {}
     return digest_of(
-        {"model": digest, "image": image, "resources": spec.resources, "podTemplate": spec.pod_template}
+        {"model": digest, "image": image, "resources": spec.resources, "podTemplate": spec.pod_template, **grpc}
     ).removeprefix("sha256:")[:REVISION_DIGITS]
 
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -78,12 +78,12 @@ def environment(**more: str) -> dict[str, str]:
 
 
 @contextmanager
-def serving(folder: Path, *words: str, ready: bool = True, **more: str) -> Iterator[Served]:
-    """Starts a server on a free port, and waits until it is ready, or only listens."""
+def serving(folder: Path, *words: str, ready: bool = True, before: Sequence[str] = (), **more: str) -> Iterator[Served]:
+    """Starts a server on a free port, and waits until it is ready, or only listens. `before`: a command that becomes it."""
     log = folder / f"serving-{time.monotonic_ns()}.log"
     with log.open("wb") as file:
         process = subprocess.Popen(
-            command("--port=0", "--drain=0", *words), stderr=file, stdout=file, env=environment(**more), cwd=folder
+            [*before, *command("--port=0", "--drain=0", *words)], stderr=file, stdout=file, env=environment(**more), cwd=folder
         )
     served = Served(process, log)
     try:

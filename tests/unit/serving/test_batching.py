@@ -35,6 +35,17 @@ class Doubling:
         return [arrays[0] * 2]
 
 
+class Misshaping(Doubling):
+    """Gives `wrong` for a run in which there is a -2."""
+
+    def __init__(self, wrong: Array) -> None:
+        super().__init__()
+        self.wrong = wrong
+
+    def run(self, arrays: Sequence[Array]) -> list[Array]:
+        return [self.wrong] if (arrays[0] == -2).any() else super().run(arrays)
+
+
 def rows(*values: float) -> list[Array]:
     return [np.array([[value, value + 0.5] for value in values], dtype=np.float32)]
 
@@ -161,3 +172,29 @@ def test_runs_at_the_same_time_are_as_many_as_allowed(parallel: int) -> None:
         return left
 
     assert asyncio.run(main()) == 8 - parallel
+
+
+WRONG = {
+    "too few rows": (np.zeros((0, 2), np.float32), "has 0 rows for the 1"),
+    "too many rows": (np.zeros((7, 2), np.float32), "has 7 rows for the 1"),
+    "no rows at all": (np.zeros((), np.float32), "has no rows for the 1"),
+    "whole numbers where floats were promised": (np.zeros((1, 2), np.int64), "is of int64, FP32 was promised"),
+    "objects": (np.array([[None, None]], dtype=object), "is of object, FP32 was promised"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_an_answer_of_another_shape_or_type_fails_alone(case: str) -> None:
+    """It is not taken for somebody else's rows, and not sent as bytes of another type."""
+    wrong, words = WRONG[case]
+
+    async def main() -> list[list[Array] | BaseException]:
+        batcher = Batcher(Misshaping(wrong), Metrics())
+        return await asyncio.gather(*(batcher.predict(rows(value), 1) for value in (1, -2, 3)), return_exceptions=True)
+
+    first, culprit, last = asyncio.run(main())
+    assert isinstance(culprit, ModelFailed)
+    assert words in str(culprit)
+    for value, got in ((1, first), (3, last)):
+        assert isinstance(got, list)
+        np.testing.assert_array_equal(got[0], rows(value)[0] * 2)

@@ -83,7 +83,7 @@ class ApplicationWatch:
             found = held(named, tensors, signature.row_names if side == "inputs" else ())
         except (ValueError, TypeError, OverflowError) as error:
             reason = first_line(error)
-            if side not in self.unlike:
+            if side not in self.unlike and self._monitor.reference is not None:
                 log.line(f"the application's {side} are not compared with training's", level="warning", reason=reason)
             self.unlike[side] = reason
             return []

@@ -14,6 +14,7 @@ import numpy as np
 
 from slipway.serving.datatypes import DTYPES, NARROW
 from slipway.serving.errors import BadInput
+from slipway.serving.memory import BINARY_FACTOR, LARGE, demand
 from slipway.serving.signature import shape_text
 from slipway.serving.tensors import Array
 
@@ -44,12 +45,14 @@ class Tail:
 
 
 def split(body: bytes, length: str) -> tuple[memoryview, Tail]:
-    """The JSON and the rest of a body; `length` is the header's value. Raises BadInput."""
+    """The JSON and the rest of a body; `length` is the header's value. Raises BadInput, MemoryError."""
     if not (length.isascii() and length.isdigit() and len(length) < 16):
         raise BadInput(f"{HEADER}: {length[:40]!r} is no number of bytes")
     end = int(length)
     if end > len(body):
         raise BadInput(f"{HEADER}: {end} bytes of JSON, the body has {len(body)}")
+    if len(body) >= LARGE:
+        demand(len(body) - end, BINARY_FACTOR)
     view = memoryview(body)
     return view[:end], Tail(view[end:])
 

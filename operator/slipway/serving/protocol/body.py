@@ -10,12 +10,14 @@ from typing import Any
 import orjson
 
 from slipway.serving.errors import BadInput
+from slipway.serving.memory import JSON_FACTOR, LARGE, demand
 
+_MEMORY = "Not enough memory"
 _NOT_FINITE = re.compile(rb"[\[,:\s]-?(?:NaN|Infinity|nan|inf)\b")
 
 
 def read_object(body: bytes | memoryview) -> dict[str, Any]:
-    """The JSON object in `body`. Raises BadInput."""
+    """The JSON object in `body`. Raises BadInput, MemoryError."""
     value = read_json(body)
     if type(value) is not dict:
         raise BadInput(f"body: a JSON object belongs here, not {kind_of(value)}")
@@ -23,10 +25,14 @@ def read_object(body: bytes | memoryview) -> dict[str, Any]:
 
 
 def read_json(body: bytes | memoryview) -> Any:
-    """The JSON value in `body`. Raises BadInput."""
+    """The JSON value in `body`. Raises BadInput, MemoryError."""
+    if len(body) >= LARGE:
+        demand(len(body), JSON_FACTOR)
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
+        if _MEMORY in error.msg:
+            raise MemoryError(error.msg) from error
         raise BadInput(f"body: {_explain(bytes(body), error)}") from error
 
 

@@ -7,7 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from playwright.sync_api import expect, sync_playwright
+
 from bench.serving.envs import peer_python
+from local.browser import need_chromium
 from tests.fakes.serving import SOURCE, serving
 from tests.fakes.stores import unused_port
 
@@ -28,4 +31,21 @@ def test_the_example(tmp_path: Path) -> None:
         assert records["predictions"][0]["label"] == 0
         asked = run(peer_python("clients"), EXAMPLE / "ask.py", own.address, f"127.0.0.1:{port}")
         assert asked.count("[0]") == 2
-        assert "POST /predict/wine" in own.get("/").text
+        _in_a_browser(own.url)
+
+
+def _in_a_browser(url: str) -> None:
+    """The page, as a person uses it: the example is there, Send shows the answer, and a mistake is told."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(need_chromium()), args=["--no-sandbox"])
+        page = browser.new_page()
+        page.goto(url)
+        form = page.locator('form[data-path="/predict/wine"]')
+        form.get_by_role("button", name="Send").click()
+        expect(form.locator(".state")).to_contain_text("200, ")
+        expect(form.locator("pre")).to_contain_text('"label"')
+        form.get_by_label("Request body").fill('{"records": [{"alcohol": 14}]}')
+        form.get_by_role("button", name="Send").click()
+        expect(form.locator(".state")).to_contain_text("400, ")
+        expect(form.locator("pre")).to_contain_text("records[0]: 'malic_acid'")
+        browser.close()

@@ -47,14 +47,14 @@ def test_what_does_not_fit_is_refused_and_the_others_do_not_notice(
         url = f"{own.url}/v2/models/echo/infer"
 
         def large() -> None:
-            for _ in range(3):
+            for _ in range(2):
                 answer = httpx.post(url, content=body, headers=headers, timeout=DEADLINE)
                 answers[answer.status_code] += 1
                 if answer.status_code == 503 and not (answer.headers["retry-after"] and "memory" in answer.json()["error"]):
                     wrong.append(answer.text)
 
         def small(number: int) -> None:
-            for at in range(50):
+            for at in range(20):
                 value = float(number * 1000 + at)
                 got = httpx.post(url, json=infer_body([[value, 1, 1]]), timeout=DEADLINE)
                 if got.status_code != 200 or got.json()["outputs"][1]["data"] != [value + 2]:
@@ -62,8 +62,8 @@ def test_what_does_not_fit_is_refused_and_the_others_do_not_notice(
 
         own.post("/v2/models/echo/infer", infer_body([[1, 1, 1]]))
         limit(own, more)
-        threads = [threading.Thread(target=large) for _ in range(3)]
-        threads += [threading.Thread(target=small, args=(number,)) for number in range(1, 4)]
+        threads = [threading.Thread(target=large) for _ in range(2)]
+        threads += [threading.Thread(target=small, args=(number,)) for number in range(1, 3)]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -7,6 +7,7 @@ from typing import Any
 
 from slipway.serving.errors import BadInput
 from slipway.serving.grpc import open_inference_pb2 as pb
+from slipway.serving.memory import BINARY_FACTOR, JSON_FACTOR, demand
 from slipway.serving.protocol.binary import Tail, to_bytes
 from slipway.serving.signature import Tensor
 from slipway.serving.tensors import Array
@@ -20,8 +21,9 @@ _CONTENTS = {
 
 
 def read_request(message: pb.ModelInferRequest) -> tuple[dict[str, Any], Tail]:
-    """The request as the REST protocol has it, and its raw tensors. Raises BadInput."""
+    """The request as the REST protocol has it, and its raw tensors. Raises BadInput, MemoryError."""
     raw = message.raw_input_contents
+    demand(message.ByteSize(), BINARY_FACTOR if raw else JSON_FACTOR)
     if raw and len(raw) != len(message.inputs):
         raise BadInput(f"raw_input_contents: {len(raw)} for {len(message.inputs)} inputs: give one for each")
     inputs: list[dict[str, Any]] = []

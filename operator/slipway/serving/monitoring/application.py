@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
+import orjson
 
 from slipway.serving import log
 from slipway.serving.errors import first_line
@@ -23,6 +24,7 @@ from slipway.serving.tensors import Array
 
 Named = Mapping[str, Array]
 _KINDS: Final = frozenset("biufOUS")
+_NESTED: Final = frozenset({list, tuple, dict, np.ndarray})
 
 
 class ApplicationWatch:
@@ -145,21 +147,27 @@ def named_arrays(value: Any, only: str) -> dict[str, Array]:
 
 
 def _columns(rows: Sequence[Any]) -> dict[str, Array]:
-    """The columns that are in each row and hold single values; missing numbers are NaN."""
+    """All columns that any row has: missing numbers are NaN, other missing values None; what is no single value is JSON text."""
     found: dict[str, Array] = {}
     if not all(isinstance(row, Mapping) for row in rows):
         return found
-    for name in rows[0]:
-        values = [row[name] for row in rows if name in row]
-        if len(values) < len(rows) or any(isinstance(value, list | dict | tuple | np.ndarray) for value in values):
-            continue
+    for name in dict.fromkeys(name for row in rows for name in row):
+        values = [row.get(name) for row in rows]
         kinds = {type(value) for value in values}
-        if type(None) in kinds and kinds <= {int, float, bool, type(None)}:
+        if kinds <= {int, float, bool, type(None)} and type(None) in kinds and len(kinds) > 1:
             array = np.array([np.nan if value is None else value for value in values], dtype=np.float64)
-        elif len(kinds) == 1 or kinds <= {int, float}:
+        elif (len(kinds) == 1 or kinds <= {int, float}) and not kinds & _NESTED:
             array = np.array(values)
         else:
-            array = np.array([None if value is None else str(value) for value in values], dtype=object)
+            array = np.array([_text(value) for value in values], dtype=object)
         if array.ndim == 1 and array.dtype.kind in _KINDS:
             found[str(name)] = array
     return found
+
+
+def _text(value: Any) -> str | None:
+    if value is None or type(value) is str:
+        return value
+    if type(value) in _NESTED:
+        return orjson.dumps(value, default=str, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS).decode()
+    return str(value)

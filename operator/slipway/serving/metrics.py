@@ -7,6 +7,7 @@ Only the rendering is the library's.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
@@ -52,16 +53,22 @@ class Histogram:
         return rows
 
 
+class Series:
+    """Requests to one endpoint of one model: how many by status, and their seconds from headers to answer."""
+
+    __slots__ = ("latency", "requests")
+
+    def __init__(self) -> None:
+        self.requests: dict[int, int] = {}
+        self.latency = Histogram(LATENCY)
+
+
 class Metrics:
     """What the server counts. Used from the event loop's thread only."""
 
     def __init__(self) -> None:
-        self.requests: dict[tuple[str, str, int], int] = {}
-        """By model, endpoint and status; the model is empty for the server's own endpoints."""
-        self.errors: dict[tuple[str, str, str], int] = {}
-        """By model, endpoint and reason (`reason_of`)."""
-        self.latency: dict[tuple[str, str], Histogram] = {}
-        """Seconds from a request's headers to its answer, by model and endpoint."""
+        self.series: dict[tuple[str, str], Series] = {}
+        """By model and endpoint; the model is empty for the server's own endpoints."""
         self.batch_rows = Histogram(ROWS)
         self.queue_seconds = Histogram(WAITING)
         self.run_seconds = Histogram(LATENCY)
@@ -77,15 +84,11 @@ class Metrics:
 
     def answered(self, model: str, endpoint: str, status: int, seconds: float) -> None:
         """One request was answered."""
-        key = (model, endpoint, status)
-        self.requests[key] = self.requests.get(key, 0) + 1
-        if status >= 400:
-            failed = (model, endpoint, reason_of(status))
-            self.errors[failed] = self.errors.get(failed, 0) + 1
-        histogram = self.latency.get((model, endpoint))
-        if histogram is None:
-            histogram = self.latency[model, endpoint] = Histogram(LATENCY)
-        histogram.observe(seconds)
+        series = self.series.get((model, endpoint))
+        if series is None:
+            series = self.series[model, endpoint] = Series()
+        series.requests[status] = series.requests.get(status, 0) + 1
+        series.latency.observe(seconds)
 
     def render(self) -> bytes:
         """The Prometheus text format."""
@@ -102,17 +105,20 @@ class Metrics:
 
         labels: tuple[str, ...] = ("model", "endpoint", "status")
         requests = CounterMetricFamily("slipway_requests", "Requests answered.", labels=labels)
-        for (model, endpoint, status), count in self.requests.items():
-            requests.add_metric((model, endpoint, str(status)), count)
         labels = ("model", "endpoint", "reason")
         errors = CounterMetricFamily("slipway_request_errors", "Requests not answered as asked.", labels=labels)
-        for failed, count in self.errors.items():
-            errors.add_metric(failed, count)
         latency = HistogramMetricFamily(
             "slipway_request_duration_seconds", "From a request's headers to its answer.", labels=("model", "endpoint")
         )
-        for key, histogram in self.latency.items():
-            latency.add_metric(key, histogram.cumulative(), histogram.sum)
+        for key, series in list(self.series.items()):
+            failed: Counter[str] = Counter()
+            for status, count in list(series.requests.items()):
+                requests.add_metric((*key, str(status)), count)
+                if status >= 400:
+                    failed[reason_of(status)] += count
+            for reason, count in failed.items():
+                errors.add_metric((*key, reason), count)
+            latency.add_metric(key, series.latency.cumulative(), series.latency.sum)
         yield from (requests, errors, latency)
         for name, text, histogram in (
             ("slipway_batch_rows", "Rows in one run of the model.", self.batch_rows),

@@ -66,7 +66,7 @@ def tables(results: dict[str, Any]) -> str:
     for model, title in (("logistic", "Logistic regression, 30 columns"), ("forest", "Forest of 100 trees, 30 columns")):
         lines += [f"**{title}**: requests per second (p99 in ms)", ""]
         shown = [name for name in NAMES if name in servers and model in servers[name]["models"]]
-        cases = list(servers["slipway"]["models"][model]["cases"])
+        cases = sorted(servers["slipway"]["models"][model]["cases"], key=lambda case: [int(n) for n in case.split("x")])
         heads = [f"{'1 row' if case.startswith('1x') else '32 rows'}, {case.partition('x')[2]} conn." for case in cases]
         lines += ["| server | " + " | ".join(heads) + " | ready after | resident |", "|---|" + "---|" * (len(cases) + 2)]
         for name in shown:
@@ -80,6 +80,13 @@ def tables(results: dict[str, Any]) -> str:
         lines += [
             f"A tensor of 1,000 x 100 floats, 4 connections: {large['json']['rps']:,.0f} requests per second as JSON, "
             f"{large['binary']['rps']:,.0f} in binary.",
+            "",
+        ]
+    if "share" in results:
+        share = results["share"]
+        lines += [
+            f"In turns, 1 row, 16 connections: {share['static']['rps']:,.0f} static answers and {share['slipway']['rps']:,.0f} predictions "
+            "per second.",
             "",
         ]
     lines += ["| promise | measured | |", "|---|---|---|"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import json
+import os
 import platform
 import statistics
 import subprocess
@@ -22,7 +23,7 @@ import numpy as np
 
 from bench.serving.compare import compare
 from bench.serving.envs import CACHE, peer_python, wrk
-from bench.serving.load import load
+from bench.serving.load import counted, load
 from bench.serving.models import WIDE, make_models
 from bench.serving.report import PEERS, RESULTS, read_results, write_tables
 from bench.serving.servers import Running, body, running
@@ -37,12 +38,13 @@ STARTS = {"slipway": 5}
 def measure(server: str, seconds: float, models: Path) -> dict[str, Any]:
     """Starts and loads one server on both models."""
     rows = np.load(models / "rows.npy")
-    found: dict[str, Any] = {"measured": datetime.now(UTC).isoformat(timespec="seconds"), "models": {}}
+    found: dict[str, Any] = {"measured": datetime.now(UTC).isoformat(timespec="seconds"), "models": {}, "load": 0.0}
     for model in ("logistic",) if server == "static" else ("logistic", "forest"):
-        cold, cases = [], {}
+        cold, cold_cpu, cases = [], [], {}
         for start in range(STARTS.get(server, 2)):
             with tempfile.TemporaryDirectory() as folder, running(server, model, models, Path(folder)) as one:
                 cold.append(one.cold_seconds)
+                cold_cpu.append(one.cold_cpu_seconds)
                 if start:
                     continue
                 idle = one.rss_bytes()
@@ -51,12 +53,16 @@ def measure(server: str, seconds: float, models: Path) -> dict[str, Any]:
                         continue
                     sent = body(server, rows[:batch])
                     load(one.url + one.path, sent, one.headers, connections, min(1, seconds), Path(folder))
-                    answer = load(one.url + one.path, sent, one.headers, connections, seconds, Path(folder))
+                    answer = counted(one, sent, connections, seconds, Path(folder))
+                    if answer["rps"] * seconds < 2 * connections:  # so slow a server has to be asked for longer
+                        answer = counted(one, sent, connections, 5 * seconds, Path(folder))
                     cases[f"{batch}x{connections}"] = answer
                     print(f"{server:9s} {model:9s} batch {batch:2d}, {connections:3d} connections: {answer}", flush=True)
                 resident = one.rss_bytes()
+        found["load"] = round(max(found["load"], os.getloadavg()[0]), 1)
         found["models"][model] = {
             "cold_seconds": round(statistics.median(cold), 3),
+            "cold_cpu_seconds": round(statistics.median(cold_cpu), 3),
             "rss_mb_idle": round(idle / 1e6, 1),
             "rss_mb": round(resident / 1e6, 1),
             "cases": cases,
@@ -78,15 +84,15 @@ def measure_binary(seconds: float, models: Path) -> dict[str, Any]:
 
 
 def _large(one: Running, sent: bytes, headers: dict[str, str], seconds: float, folder: str) -> dict[str, float]:
-    load(one.url + one.path, sent, headers, 4, 1.0, Path(folder))
-    return load(one.url + one.path, sent, headers, 4, seconds, Path(folder))
+    load(one.url + one.path, sent, headers, 4, 1, Path(folder))
+    return counted(one, sent, 4, seconds, Path(folder), headers)
 
 
 def machine() -> dict[str, Any]:
     """What it was measured on."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     cpu = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
-    return {"cpu": cpu, "kernel": platform.release(), "python": platform.python_version()}
+    return {"cpu": cpu, "kernel": platform.release(), "python": platform.python_version(), "cores": os.cpu_count()}
 
 
 def versions(servers: list[str]) -> dict[str, str]:

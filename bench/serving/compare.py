@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.serving.load import load
+from bench.serving.load import counted
 from bench.serving.servers import body, running
 
 CONNECTIONS = 16
@@ -22,6 +22,7 @@ def compare(servers: tuple[str, ...], models: Path, *, rounds: int, seconds: flo
     median of the parts in each round, and the lowest and highest."""
     rows = np.load(models / "rows.npy")
     found: dict[str, list[float]] = {server: [] for server in servers}
+    cpu: dict[str, list[float]] = {server: [] for server in servers}
     with ExitStack() as stack:
         ones = {}
         for server in servers:
@@ -30,14 +31,16 @@ def compare(servers: tuple[str, ...], models: Path, *, rounds: int, seconds: flo
         for turn in range(rounds + 1):
             for server, (one, folder) in ones.items():
                 sent = body(server, rows[:1])
-                answer = load(one.url + one.path, sent, one.headers, CONNECTIONS, seconds if turn else 1.0, folder)
+                answer = counted(one, sent, CONNECTIONS, seconds if turn else 1, folder)
                 if turn:
                     found[server].append(answer["rps"])
+                    cpu[server].append(answer["cpu_us"])
     told: dict[str, Any] = {}
     for server in servers:
         parts = [mine / first for mine, first in zip(found[server], found[servers[0]], strict=True)]
         told[server] = {
             "rps": round(statistics.median(found[server]), 1),
+            "cpu_us": round(statistics.median(cpu[server]), 1),
             "part": round(statistics.median(parts), 4),
             "lowest": round(min(parts), 4),
             "highest": round(max(parts), 4),

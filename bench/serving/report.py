@@ -11,6 +11,8 @@ RESULTS = ROOT / "bench" / "results" / "serving.json"
 PAGE = ROOT / "docs" / "serving.md"
 PEERS = ("mlserver", "kserve", "bentoml")
 NAMES = {"static": "static answer", "slipway": "Slipway", "mlserver": "MLServer", "kserve": "KServe", "bentoml": "BentoML"}
+BUSY = 3.0
+"""A load average above it says that more ran than a server and the load generator."""
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 
 
@@ -97,6 +99,14 @@ def tables(results: dict[str, Any]) -> str:
         f"{machine['cpu']}, kernel {machine['kernel']}, Python {machine['python']}; one core for the server, another for wrk; "
         f"{', '.join(f'{name} {version}' for name, version in sorted(versions.items()))}; {stamps[0][:16]} to {stamps[-1][:16]} UTC.",
     ]
+    load = max(one.get("load", 0.0) for one in servers.values())
+    if load > BUSY:
+        lines += [
+            "",
+            f"**The machine was not quiet**: other work ran on the same {machine['cores']} cores, with a load average of up to {load:.0f}. All servers "
+            "had to share with it alike; on an idle machine each is several times as fast, and latencies are a fraction of these. An empty "
+            "cell: not measured, or no answer within the time.",
+        ]
     return "\n".join(lines)
 
 

@@ -39,11 +39,16 @@ class Running:
     url: str
     path: str
     cold_seconds: float = 0.0
+    cold_cpu_seconds: float = 0.0
     headers: dict[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
 
     def rss_bytes(self) -> int:
         """Resident memory of the process and all it started."""
         return sum(_rss(pid) for pid in _tree(self.process.pid))
+
+    def cpu_seconds(self) -> float:
+        """CPU time of the process and all it started and that still run, threads included, system calls included."""
+        return sum(_cpu(pid) for pid in _tree(self.process.pid))
 
 
 def _v2(name: str) -> str:
@@ -100,6 +105,7 @@ def running(server: str, model: str, models: Path, scratch: Path) -> Iterator[Ru
                 raise RuntimeError(f"{server} did not start:\n{(scratch / f'{server}.log').read_text()[-3000:]}")
             time.sleep(0.005)
         one.cold_seconds = time.perf_counter() - began
+        one.cold_cpu_seconds = one.cpu_seconds()
         yield one
     finally:
         os.killpg(process.pid, signal.SIGTERM)
@@ -170,3 +176,11 @@ def _rss(pid: int) -> int:
         return int(text.split("VmRSS:")[1].split()[0]) << 10
     except (OSError, IndexError):
         return 0
+
+
+def _cpu(pid: int) -> float:
+    try:
+        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, IndexError):
+        return 0.0

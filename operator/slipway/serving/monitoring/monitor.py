@@ -23,10 +23,10 @@ from slipway.serving.signature import Signature
 from slipway.serving.tensors import Array
 from slipway.training.reference import Reference, category
 
-ROWS_PER_SECOND: Final = 2_000
+ROWS_PER_SECOND: Final = 1_000
 SAVED_ROWS: Final = 10_000
 """Rows that may be saved up in a quiet while."""
-SHARE: Final = 0.02
+SHARE: Final = 0.01
 """Part of the time that counting may take."""
 SAVED_SECONDS: Final = 0.05
 """Time that may be saved up: so much counting can follow a quiet while."""

@@ -146,7 +146,7 @@ def ingest(
     form: DocumentOption = Document.TABLE,
 ) -> None:
     """Add the rows of a file to a view: all of them, or none when one does not fit."""
-    written = _store(session).ingest(view, _read(path), upsert=upsert, time_zone=time_zone, batch_id=batch_id)
+    written = _store(session).ingest(view, _stream(path), upsert=upsert, time_zone=time_zone, batch_id=batch_id)
     if form is not Document.TABLE:
         emit({"rows": written.rows, "tableVersion": written.version}, form)
     elif written.rows:
@@ -232,6 +232,19 @@ def _store(session: Session) -> FeatureStore:
 
 def _as_of(text: str | None) -> datetime | str | None:
     return text if text is None or text == "EntityTime" else parse_time(text)
+
+
+def _stream(path: Path) -> Any:
+    """A file's rows as what is read piece by piece where its format allows it. Raises CliError."""
+    if path.suffix.lower() not in (".parquet", ".pq") or not path.is_file():
+        return _read(path)
+    import pyarrow as pa
+    from pyarrow import dataset
+
+    try:
+        return dataset.dataset(path, format="parquet")
+    except (pa.ArrowException, OSError) as error:
+        raise CliError(f"{path}: {error}") from error
 
 
 def _read(path: Path) -> Any:

@@ -5,7 +5,7 @@ A batch is taken whole or not at all. What is wrong is told by row, and by colum
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from difflib import get_close_matches
@@ -61,11 +61,12 @@ def table_schema(view: FeatureView) -> pa.Schema:
 
 
 @dataclass
-class _Findings:
-    """Bad rows so far."""
+class Findings:
+    """Bad rows so far. `first` is added to the number of a row that is noted."""
 
     rows: list[BadRow]
     count: int = 0
+    first: int = 0
 
     def add(self, mask: pa.ChunkedArray | pa.Array, column: str, reason: str, values: Any = None) -> None:
         """Notes the rows where `mask` is true; `reason` may hold ``{value}``."""
@@ -73,13 +74,13 @@ class _Findings:
         self.count += len(found)
         for index in found.to_pylist()[: max(0, MAX_BAD - len(self.rows))]:
             value = "" if values is None else _shown(values[index])
-            self.rows.append(BadRow(index, column, reason.format(value=value)))
+            self.rows.append(BadRow(self.first + index, column, reason.format(value=value)))
 
     def add_row(self, row: int, column: str, reason: str) -> None:
         """Notes one row."""
         self.count += 1
         if len(self.rows) < MAX_BAD:
-            self.rows.append(BadRow(row, column, reason))
+            self.rows.append(BadRow(self.first + row, column, reason))
 
 
 def _shown(value: Any) -> str:
@@ -87,38 +88,40 @@ def _shown(value: Any) -> str:
     return (plain.isoformat() if isinstance(plain, datetime) else repr(plain))[:60]
 
 
-def check(view: FeatureView, batch: pa.Table, *, now: datetime, time_zone: str | None = None) -> pa.Table:
-    """`batch` with the columns and types of `schema(view)`, in its order. `time_zone` says of which zone times without
-    one are. Raises BatchRefused when any row or column does not fit."""
-    _check_columns(view, batch)
-    findings = _Findings([])
+def fit(
+    view: FeatureView, piece: pa.Table, findings: Findings, *, now: datetime, first: int = 0, time_zone: str | None = None
+) -> pa.Table | None:
+    """`piece` with the columns and types of `schema(view)`, in its order; None when some column could not be made, and
+    then `findings` say why. `first` is the number of its first row in the batch; `time_zone` says of which zone times
+    without one are. Raises BatchRefused when a whole column does not fit."""
+    check_columns(view, piece.column_names)
+    findings.first = first
     wanted = schema(view)
-    columns = {field.name: _column(batch[field.name], field, findings, time_zone) for field in wanted}
+    columns = {field.name: _column(piece[field.name], field, findings, time_zone) for field in wanted}
     for name in (*view.keys, *view.times):
-        given = batch[name]
-        findings.add(given.is_null(nan_is_null=True), name, "is missing")
+        given = piece[name]
+        if given.null_count or pa.types.is_floating(given.type):
+            findings.add(given.is_null(nan_is_null=True), name, "is missing")
     for name in view.times:
-        if columns[name] is not None:
-            late = pc.greater(columns[name], pa.scalar(now + FUTURE, TIME))
-            findings.add(late, name, "{value} lies in the future", columns[name])
-    if findings.count == 0:
-        _find_duplicates(view, columns, findings)
-    if findings.count:
-        rows = sorted(findings.rows, key=lambda row: row.row)
-        raise BatchRefused(
-            f"{view.name}: {findings.count} findings in {batch.num_rows} rows, none was written", rows, findings.count
-        )
-    return pa.table([columns[field.name] for field in wanted], schema=pa.schema([f.with_nullable(True) for f in wanted]))
+        found = columns[name]
+        if found is not None and len(found) and (latest := pc.max(found).as_py()) is not None and latest > now + FUTURE:
+            late = pc.greater(found, pa.scalar(now + FUTURE, TIME))
+            findings.add(late, name, "{value} lies in the future", found)
+    made = [columns[field.name] for field in wanted]
+    if any(column is None for column in made):
+        return None
+    return pa.table(made, schema=pa.schema([field.with_nullable(True) for field in wanted]))
 
 
-def stamp(rows: pa.Table, at: datetime) -> pa.Table:
-    """`rows` with Slipway's own columns."""
+def stamp(rows: pa.Table, at: datetime, *, first: int = 0) -> pa.Table:
+    """`rows` with Slipway's own columns; `first` is the number of the first of them."""
     stamped = rows.append_column(pa.field(INGESTED, TIME), pa.repeat(pa.scalar(at, TIME), rows.num_rows))
-    return stamped.append_column(pa.field(ROW, pa.int64()), pa.array(numpy.arange(rows.num_rows, dtype="int64")))
+    numbers = numpy.arange(first, first + rows.num_rows, dtype="int64")
+    return stamped.append_column(pa.field(ROW, pa.int64()), pa.array(numbers))
 
 
-def _check_columns(view: FeatureView, batch: pa.Table) -> None:
-    given = batch.column_names
+def check_columns(view: FeatureView, given: Sequence[str]) -> None:
+    """Raises BatchRefused unless `given` are the columns of a row, in any order."""
     twice = sorted({name for name in given if given.count(name) > 1})
     if twice:
         raise BatchRefused(f"{view.name}: column {twice[0]} is there twice")
@@ -136,7 +139,7 @@ def _check_columns(view: FeatureView, batch: pa.Table) -> None:
     raise BatchRefused(f"{view.name}: {'; '.join(words)}; the definition has {', '.join(view.columns[:20])}")
 
 
-def _column(given: pa.ChunkedArray, field: pa.Field, findings: _Findings, time_zone: str | None) -> pa.ChunkedArray | None:
+def _column(given: pa.ChunkedArray, field: pa.Field, findings: Findings, time_zone: str | None) -> pa.ChunkedArray | None:
     """`given` as the field's type. None when it could not be made; then the findings say why."""
     if pa.types.is_null(given.type):
         return pa.chunked_array([pa.nulls(len(given), field.type)])
@@ -190,7 +193,7 @@ def _uncastable(given: pa.ChunkedArray, wanted: pa.DataType) -> Iterator[tuple[i
                 pending += [(middle, end), (start, middle)]
 
 
-def _times(given: pa.ChunkedArray, name: str, findings: _Findings, time_zone: str | None) -> pa.ChunkedArray | None:
+def _times(given: pa.ChunkedArray, name: str, findings: Findings, time_zone: str | None) -> pa.ChunkedArray | None:
     if not pa.types.is_timestamp(given.type):
         findings.add(given.is_valid(), name, f"{{value}} is {given.type}, not a time; parse it first", given)
         return None
@@ -206,19 +209,3 @@ def _times(given: pa.ChunkedArray, name: str, findings: _Findings, time_zone: st
         return given.cast(TIME, safe=False)
     except pa.ArrowInvalid as error:
         raise BatchRefused(f"{name}: {error}") from error
-
-
-def _find_duplicates(view: FeatureView, columns: dict[str, Any], findings: _Findings) -> None:
-    """Two rows of one batch for the same entity and times: which of them holds could not be told."""
-    by = [*view.keys, *view.times]
-    count = len(columns[by[0]])
-    numbered = pa.table({**{name: columns[name] for name in by}, ROW: pa.array(numpy.arange(count, dtype="int64"))})
-    grouped = numbered.group_by(by, use_threads=False).aggregate([(ROW, "min"), (ROW, "count")])
-    if grouped.num_rows == count:
-        return
-    firsts = grouped.filter(pc.greater(grouped[f"{ROW}_count"], 1)).select([*by, f"{ROW}_min"])
-    joined = numbered.join(firsts, keys=by, join_type="inner", use_threads=False)
-    later = joined.filter(pc.greater(joined[ROW], joined[f"{ROW}_min"])).sort_by(ROW)
-    findings.count += later.num_rows
-    for row, first in zip(later[ROW].to_pylist()[:MAX_BAD], later[f"{ROW}_min"].to_pylist()[:MAX_BAD], strict=True):
-        findings.rows.append(BadRow(row, ", ".join(by), f"the same as in row {first}"))

@@ -18,6 +18,7 @@ from slipway.features import batches, tables
 from slipway.features.definitions import FeatureView, check_name, parse
 from slipway.features.engine import connection
 from slipway.features.errors import BatchRefused, InvalidDefinition, InvalidRequest
+from slipway.features.ingestion import ingest, rows_of
 from slipway.features.join import ENTITY_TIME, AsOf, Chosen, latest_sql, quoted
 from slipway.features.records import Revision, Snapshot, SnapshotDraft, ViewPin
 from slipway.features.snapshots import Snapshots
@@ -31,7 +32,8 @@ from slipway.storage import S3Options, open_store
 from slipway.storage.sharing import Location, location
 
 Batch = Any
-"""A pandas frame, an Arrow table, record batch or reader, or anything else with ``__arrow_c_stream__``."""
+"""A pandas frame, an Arrow table, record batch, reader or data set, or anything else with ``__arrow_c_stream__``. Readers
+and data sets may be larger than memory."""
 
 
 @dataclass(frozen=True)
@@ -156,39 +158,16 @@ class FeatureStore:
         view = self.view(name)
         if view.source is not None:
             raise BatchRefused(f"{full}: its rows come from {'SQL' if view.source.sql else view.source.delta}, not from batches")
-        now = self._clock()
-        rows = batches.check(view, _arrow(batch), now=now, time_zone=time_zone)
-        table = self._table(full, view)
-        if rows.num_rows and upsert:
-            rows = self._news(view, table, rows, now)
-        if not rows.num_rows:
-            present = table.open()
-            return Written(present.version() if present else -1, 0)
-        table.create(batches.table_schema(view), name=str(full), description=view.description)
-        return Written(table.append(batches.stamp(rows, now), batch_id=batch_id), rows.num_rows)
-
-    def _news(self, view: FeatureView, table: Table, rows: pa.Table, now: datetime) -> pa.Table:
-        """The rows that say something else than what holds for their entity and event time."""
-        present = table.open()
-        if present is None:
-            return rows
-        keys = [quoted(name) for name in (*view.keys, view.event_time)]
-        values = [quoted(name) for name in view.feature_names]
-        order = f"{quoted(view.created_time) if view.created_time else batches.INGESTED} DESC, {batches.INGESTED} DESC, {batches.ROW} DESC"
-        held = (
-            f"SELECT {', '.join([*keys, *values])}, true AS there FROM history SEMI JOIN given USING ({', '.join(keys)}) "
-            f"QUALIFY row_number() OVER (PARTITION BY {', '.join(keys)} ORDER BY {order}) = 1"
+        return ingest(
+            view,
+            self._table(full, view),
+            rows_of(batch),
+            title=str(full),
+            now=self._clock(),
+            upsert=upsert,
+            time_zone=time_zone,
+            batch_id=batch_id,
         )
-        differs = " OR ".join(f"g.{value} IS DISTINCT FROM h.{value}" for value in values)
-        on = " AND ".join(f"g.{key} = h.{key}" for key in keys)
-        with connection() as (duck, _):
-            duck.register("history", tables.dataset(present))
-            numbered = rows.append_column(batches.ROW, pa.array(range(rows.num_rows), pa.int64()))
-            duck.register("given", numbered)
-            news = duck.sql(
-                f"WITH h AS ({held}) SELECT g.{batches.ROW} FROM given g LEFT JOIN h ON {on} WHERE h.there IS NULL OR {differs} ORDER BY 1"
-            ).to_arrow_table()
-        return rows.take(news.column(0))
 
     # Training sets out
 

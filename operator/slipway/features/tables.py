@@ -7,15 +7,13 @@ of them tries again; whoever dies before its commit leaves files that no version
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake import ColumnProperties, CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchError, TableNotFoundError
 
 from slipway.features.errors import BatchRefused, FeatureError
@@ -25,9 +23,11 @@ if TYPE_CHECKING:
     from slipway.storage.sharing import Location
 
 _COMMIT_TRIES = 30
-_REOPEN_TRIES = 8
-"""Times that a table is read again after a commit that could not be put behind another one."""
 _ROWS_PER_GROUP = 256 * 1024
+
+
+class LostCommit(Unavailable):
+    """A commit that could not be put behind those of other writers."""
 
 
 @dataclass(frozen=True)
@@ -69,40 +69,41 @@ class Table:
                 configuration={"delta.checkpointInterval": "20"},
             )
 
-    def append(self, rows: pa.Table, *, batch_id: str | None = None) -> int:
-        """Adds `rows` in one commit and gives the version that has them. New columns are added to the table. A
-        `batch_id` that was appended before is not appended again: the same call may be made twice."""
+    def append(self, rows: pa.RecordBatchReader, *, batch_id: str | None = None) -> int:
+        """Adds `rows` in one commit and gives the version that has them; when reading them fails, nothing is added. New
+        columns are added to the table. Raises LostCommit: read the rows again and try again."""
         transactions = [Transaction(app_id=batch_id, version=1)] if batch_id is not None else None
-        properties = CommitProperties(max_commit_retries=_COMMIT_TRIES, app_transactions=transactions)
-        for attempt in range(_REOPEN_TRIES):
-            if batch_id is not None and (known := self._version_of(batch_id)) is not None:
-                return known
-            place = self._locate()
-            with _errors(place.uri):
-                table = DeltaTable(place.uri, storage_options=place.options or None)
-                new_columns = set(rows.schema.names) - {field.name for field in table.schema().fields}
-                try:
-                    write_deltalake(
-                        table,
-                        rows,
-                        mode="append",
-                        # only when needed: it writes the schema anew, which writers beside this one have to give way to
-                        schema_mode="merge" if new_columns else None,
-                        writer_properties=WriterProperties(compression="ZSTD", max_row_group_size=_ROWS_PER_GROUP),
-                        commit_properties=properties,
-                    )
-                    return int(table.version())
-                except CommitFailedError:
-                    if attempt == _REOPEN_TRIES - 1:
-                        raise
-            time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311
-        raise AssertionError("unreachable")
+        place = self._locate()
+        with _errors(place.uri):
+            table = DeltaTable(place.uri, storage_options=place.options or None)
+            new_columns = set(rows.schema.names) - {field.name for field in table.schema().fields}
+            write_deltalake(
+                table,
+                rows,
+                mode="append",
+                # only when needed: it writes the schema anew, which writers beside this one have to give way to
+                schema_mode="merge" if new_columns else None,
+                writer_properties=_properties(rows.schema),
+                commit_properties=CommitProperties(max_commit_retries=_COMMIT_TRIES, app_transactions=transactions),
+            )
+            return int(table.version())
 
-    def _version_of(self, batch_id: str) -> int | None:
+    def version_of(self, batch_id: str) -> int | None:
+        """A version that has the batch of that identity; None when there is none."""
         table = self.open()
         if table is None or table.transaction_version(batch_id) is None:
             return None
         return table.version()
+
+
+def _properties(schema: pa.Schema) -> WriterProperties:
+    """Dictionaries for text only, where values come again: numbers and times seldom do, and looking for it takes longer
+    than writing them."""
+    plain = ColumnProperties(dictionary_enabled=False)
+    numbers = {field.name: plain for field in schema if not (pa.types.is_string(field.type) or pa.types.is_binary(field.type))}
+    return WriterProperties(
+        compression="ZSTD", compression_level=1, max_row_group_size=_ROWS_PER_GROUP, column_properties=numbers or None
+    )
 
 
 def dataset(table: DeltaTable) -> Any:
@@ -123,7 +124,7 @@ def _errors(uri: str) -> Iterator[None]:
         yield
     except (SchemaMismatchError, CommitFailedError) as error:
         if isinstance(error, CommitFailedError):
-            raise Unavailable(f"{uri}: commits were lost to other writers; try again") from error
+            raise LostCommit(f"{uri}: commits were lost to other writers; try again") from error
         raise BatchRefused(f"{uri}: {error}") from error
     except DeltaError as error:
         words = str(error)

@@ -179,7 +179,9 @@ def _side_by_side(
     target = pa.schema(fields)
     path = folder / "training-set.parquet"
     reader = duck.sql(f"SELECT {', '.join(columns)} FROM {source}").to_arrow_reader(ROWS_PER_GROUP)
-    with pq.ParquetWriter(path, target, compression="zstd") as writer:
+    # dictionaries for what comes again; for measurements they take longer than all the rest of writing them
+    again = [field.name for field in target if not pa.types.is_floating(field.type)]
+    with pq.ParquetWriter(path, target, compression="zstd", use_dictionary=again) as writer:
         for group in _groups(reader):
             writer.write_table(group.cast(target), row_group_size=ROWS_PER_GROUP)
     return path

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -74,6 +75,25 @@ def test_a_refused_batch_leaves_nothing(features: FeatureStore) -> None:
             "visits", rows([2, 3], [20, 30]).append_column("x", pa.array([1, 2])).drop_columns("x").slice(0, 2).take([0, 0])
         )
     assert features.status("visits") == before
+
+
+def test_a_finding_in_the_last_row_of_a_long_stream_leaves_nothing(features: FeatureStore) -> None:
+    features.apply(VIEW)
+    many = 600_000
+    good = rows(list(range(many)), [1] * many)
+    with pytest.raises(BatchRefused, match=f"row {many}: user, happened: the same as in row 5"):
+        features.ingest("visits", pa.concat_tables([good, good.slice(5, 1)]).to_reader(max_chunksize=100_000))
+    assert features.status("visits").rows == 0
+    written = features.ingest("visits", good.to_reader(max_chunksize=100_000))
+    assert (written.rows, features.status("visits").rows) == (many, many)
+    with pytest.raises(OSError, match="the source went away"):
+        features.ingest("visits", pa.RecordBatchReader.from_batches(good.schema, _breaks_off(good)), upsert=True)
+    assert features.status("visits").rows == many
+
+
+def _breaks_off(good: pa.Table) -> Iterator[pa.RecordBatch]:
+    yield rows([-1], [1]).to_batches()[0]
+    raise OSError("the source went away")
 
 
 def test_an_upsert_adds_only_what_is_new_and_keeps_the_past(features: FeatureStore, clock: FakeClock) -> None:

@@ -9,8 +9,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from slipway.features import BatchRefused, EntityKey, Feature, FeatureView
-from slipway.features.batches import check
+from slipway.features import BatchRefused, EntityKey, Feature, FeatureView, ingestion, seen
+from slipway.features.ingestion import Ahead, checked, rows_of
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 VIEW = FeatureView(
@@ -19,6 +19,10 @@ VIEW = FeatureView(
     event_time="happened",
     features=(Feature(name="pages", type="int32"), Feature(name="rate"), Feature(name="since", type="date")),
 )
+
+
+def check(view: FeatureView, given: Any, *, now: datetime, time_zone: str | None = None) -> pa.Table:
+    return pa.concat_tables(checked(view, rows_of(given), now=now, time_zone=time_zone))
 
 
 def batch(**changes: Any) -> pa.Table:
@@ -112,4 +116,35 @@ def test_all_bad_rows_are_counted_and_the_first_ones_told() -> None:
 
 
 def test_an_empty_batch_is_no_error() -> None:
-    assert check(VIEW, batch().slice(0, 0), now=NOW).num_rows == 0
+    assert list(checked(VIEW, rows_of(batch().slice(0, 0)), now=NOW)) == []
+
+
+@pytest.mark.parametrize("form", ["table", "reader", "frame"])
+def test_rows_are_numbered_through_all_pieces(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingestion, "ROWS_PER_PIECE", 2)
+    wrong = batch(pages=pa.array([1, 2, 2**40], pa.int64()))
+    twice = pa.concat_tables([batch(), batch().slice(0, 1)])
+    for given, row, words in [(wrong, 2, "does not fit"), (twice, 3, "the same as in row 0")]:
+        forms = {"table": given, "reader": given.to_reader(max_chunksize=2), "frame": given.to_pandas()}
+        error = refusal(forms[form])
+        assert error.rows[0].row == row
+        assert words in error.rows[0].reason
+
+
+def test_two_rows_of_the_same_hash_are_no_duplicates(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seen, "_hash_of", lambda columns: "0::UBIGINT")
+    assert check(VIEW, batch(), now=NOW).num_rows == 3
+    assert refusal(pa.concat_tables([batch(), batch().slice(2, 1)])).rows[0].row == 3
+
+
+def test_hashes_are_compared_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seen, "_SORTED", 2)
+    assert check(VIEW, batch(), now=NOW).num_rows == 3
+    assert refusal(pa.concat_tables([batch(), batch()])).count == 3
+
+
+def test_a_reader_that_stops_early_lets_the_thread_end() -> None:
+    pieces = Ahead(iter([batch()] * 100))
+    with pieces:
+        next(pieces)
+    assert not pieces.running

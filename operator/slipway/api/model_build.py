@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
+from slipway.api.build_inputs import Input
 from slipway.api.common import (
     DNS_LABEL,
     LABEL_WORDS,
@@ -15,7 +16,6 @@ from slipway.api.common import (
     GitSource,
     Model,
     Resource,
-    S3Location,
     S3Source,
     alias_rules,
     entrypoint_rules,
@@ -102,21 +102,6 @@ class Trainer(Model):
         " environment,"
         " service account. Default: nothing.",
     )
-
-
-class Input(Model):
-    name: str = Field(
-        min_length=1,
-        max_length=63,
-        description="Name of the input: its folder below /slipway/inputs, and its key in Run.inputs. Unique in the list.",
-        json_schema_extra=rules(
-            (
-                "self.matches('^[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?$')",
-                "name: letters, digits, '-' and '_', a letter or digit at both ends",
-            )
-        ),
-    )
-    s3: S3Location = Field(description="Data in the object store.")
 
 
 class Gate(Model):

@@ -17,7 +17,7 @@ from pyarrow.dataset import dataset
 from slipway.features import batches, tables
 from slipway.features.definitions import FeatureView, check_name, parse
 from slipway.features.engine import connection
-from slipway.features.errors import BatchRefused, InvalidDefinition, InvalidRequest
+from slipway.features.errors import BatchRefused, DefinitionChanged, InvalidDefinition, InvalidRequest
 from slipway.features.ingestion import ingest, rows_of
 from slipway.features.join import ENTITY_TIME, AsOf, Chosen, latest_sql, quoted
 from slipway.features.records import Revision, Snapshot, SnapshotDraft, ViewPin
@@ -30,6 +30,10 @@ from slipway.registry.names import ModelName
 from slipway.registry.registry import Registry
 from slipway.storage import S3Options, open_store
 from slipway.storage.sharing import Location, location
+
+LATEST = "Latest"
+"""As of nothing but the pinned table versions: whatever they hold was known."""
+END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 
 Batch = Any
 """A pandas frame, an Arrow table, record batch, reader or data set, or anything else with ``__arrow_c_stream__``. Readers
@@ -182,24 +186,26 @@ class FeatureStore:
         keys: Mapping[str, str] | None = None,
         full_names: bool = False,
         memory_bytes: int | None = None,
+        pins: Mapping[str, ViewPin] | None = None,
     ) -> Iterator[TrainingSet]:
         """`entities` with `features` as they were known at `as_of` and held at each row's `time`.
 
         `features` names views (``view``) or single features (``view:feature``). `as_of` is a time with its zone (None:
         now) or ``EntityTime``: as known at each row's own time. `keys` maps an entity key to the column of `entities`
         that has another name. With `full_names` columns are called ``<view>__<feature>``. `memory_bytes` bounds what
-        sorting and joining may use before they go to disk. Raises InvalidRequest, UnknownView."""
-        moment = self._as_of(as_of)
-        wanted, pins = [], []
+        sorting and joining may use before they go to disk. `pins` says, by ``namespace/view``, which revision and table
+        version to read; then `as_of` may be ``Latest``: all that is in those versions. Raises InvalidRequest, UnknownView."""
+        moment = END_OF_TIME if as_of == LATEST and pins else self._as_of(as_of)
+        wanted, read = [], []
         for name, chosen_names in self._grouped(features).items():
-            want, pin = self._wanted(name, chosen_names, keys or {}, full_names)
+            want, pin = self._wanted(name, chosen_names, keys or {}, full_names, (pins or {}).get(str(name)))
             wanted.append(want)
-            pins.append(pin)
+            read.append(pin)
         source = entities if hasattr(entities, "iloc") or isinstance(entities, pa.Table) else _arrow(entities)
         with join(source, wanted, time=time, as_of=moment, memory_bytes=memory_bytes) as joined:
             taken = {time, *(column for want in wanted for _, column in (*want.chosen.keys, *want.chosen.names))}
             labels = tuple(column for column in joined.schema.names if column not in taken)
-            yield TrainingSet(joined, tuple(pins), moment, labels)
+            yield TrainingSet(joined, tuple(read), moment, labels)
 
     def freeze(self, name: str, training_set: TrainingSet, *, by: str = "python") -> Snapshot:
         """Keeps a training set for good, under a name and the next number. The same content is kept once."""
@@ -232,10 +238,25 @@ class FeatureStore:
         """The row of each entity that holds `at` a time (None: now), as known at `as_of` (None: the same time)."""
         moment = self._aware(at, "at") if at else self._clock()
         want, _ = self._wanted(self._name(name), None, {}, False)
-        with connection() as (duck, _folder):
-            duck.register("history", want.rows)
+        with want.relation() as duck:
             known = self._aware(as_of, "as_of") if as_of else moment
             return duck.sql(latest_sql(want.chosen.view, "history", moment, known)).to_arrow_table()
+
+    def write_latest(self, pin: ViewPin, path: Path, *, at: datetime | None = None) -> int:
+        """The row of each entity that held `at` a time, by what was known then, of a pinned view, to a Parquet file; gives
+        their number. None: all that the pinned table version holds, as of its newest event time."""
+        import pyarrow.parquet as pq
+
+        want, _ = self._wanted(self._name(pin.view), tuple(pin.features), {}, False, pin)
+        view = want.chosen.view
+        columns = [*view.keys, view.event_time, *pin.features]
+        with want.relation() as duck:
+            newest = duck.execute(f"SELECT max({quoted(view.event_time)}) FROM history").fetchall()[0][0]
+            moment, known = (at, at) if at is not None else (newest or END_OF_TIME, END_OF_TIME)
+            sql = latest_sql(view, "history", moment, known, columns)
+            rows = duck.sql(f"SELECT * FROM ({sql}) ORDER BY {', '.join(map(quoted, view.keys))}").to_arrow_table()
+        pq.write_table(rows, path, compression="zstd")
+        return int(rows.num_rows)
 
     # How things are found
 
@@ -269,9 +290,16 @@ class FeatureStore:
         return grouped
 
     def _wanted(
-        self, name: ModelName, features: tuple[str, ...] | None, keys: Mapping[str, str], full_names: bool
+        self,
+        name: ModelName,
+        features: tuple[str, ...] | None,
+        keys: Mapping[str, str],
+        full_names: bool,
+        pinned: ViewPin | None = None,
     ) -> tuple[Wanted, ViewPin]:
-        revision = self._views.get(name)
+        revision = self._views.get(name, pinned.revision if pinned else None)
+        if pinned is not None and revision.digest != pinned.definition:
+            raise DefinitionChanged(f"{name} revision {revision.number} is {revision.digest}, not {pinned.definition}")
         view = definition(revision)
         chosen = features if features is not None else view.feature_names
         for feature in chosen:
@@ -283,16 +311,17 @@ class FeatureStore:
         if view.source is not None and view.source.sql is not None:
             sources, versions = {}, {}
             for other in view.source.views:
-                rows, version = self._rows(ModelName(name.namespace, other), self.view(f"{name.namespace}/{other}"))
+                held = pinned.tables.get(f"{name.namespace}/{other}") if pinned else None
+                rows, version = self._rows(ModelName(name.namespace, other), self.view(f"{name.namespace}/{other}"), held)
                 sources[other.replace("-", "_")], versions[f"{name.namespace}/{other}"] = rows, version
-            pinned = {view_name: version for view_name, version in versions.items() if version is not None}
-            return Wanted(select, None, view.source.sql, sources), pin.model_copy(update={"tables": pinned})
-        rows, version = self._rows(name, view)
+            tables_read = {view_name: version for view_name, version in versions.items() if version is not None}
+            return Wanted(select, None, view.source.sql, sources), pin.model_copy(update={"tables": tables_read})
+        rows, version = self._rows(name, view, pinned.table_version if pinned else None)
         return Wanted(select, rows), pin.model_copy(update={"table_version": version})
 
-    def _rows(self, name: ModelName, view: FeatureView) -> tuple[Any, int | None]:
+    def _rows(self, name: ModelName, view: FeatureView, version: int | None = None) -> tuple[Any, int | None]:
         """A view's rows as DuckDB reads them, and the version of its table. Columns that the table lacks are null."""
-        found = self._table(name, view).open()
+        found = self._table(name, view).open(version)
         wanted = batches.table_schema(view)
         if found is None:
             return wanted.empty_table(), None

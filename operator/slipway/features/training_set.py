@@ -37,6 +37,13 @@ class Wanted:
     """With `sources`: the view is this SELECT over them."""
     sources: Mapping[str, Any] = field(default_factory=dict)
 
+    @contextmanager
+    def relation(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection in which the view's rows are the relation ``history``. Raises InvalidRequest."""
+        with connection() as (duck, _):
+            _register(duck, self)
+            yield duck
+
 
 @dataclass(frozen=True)
 class Joined:

@@ -58,7 +58,7 @@ def _external(draft: VersionDraft, facts: BuildFacts) -> dict[str, Any]:
         "entrypoint": facts.entrypoint,
         "image": facts.image or None,
         "params": dict(facts.params),
-        "inputs": {entry.name: entry.s3.uri for entry in facts.inputs},
+        "inputs": {entry.name: entry.uri for entry in facts.inputs},
     }
     return {name: value for name, value in named.items() if value not in (None, {})}
 
@@ -79,13 +79,13 @@ def _dependencies(draft: VersionDraft, facts: BuildFacts) -> list[dict[str, Any]
 
 
 def _input(entry: PinnedInput, reported: InputRecord | None) -> dict[str, Any]:
-    notes: dict[str, Any] = {"kind": "data", "objects": len(entry.s3.objects), "bytes": sum(o.size for o in entry.s3.objects)}
+    notes: dict[str, Any] = {"kind": "data", "objects": len(entry.objects), "bytes": entry.size}
     if reported is not None:
         notes["contentDigest"] = {"sha256": reported.digest.removeprefix("sha256:"), "reportedBy": POD}
         if reported.rows is not None:
             notes["rows"] = {"count": reported.rows, "reportedBy": POD}
     # Not the digest of bytes but of what the store said of each object when the build was planned: a name of its own.
-    return {"name": entry.name, "uri": entry.s3.uri, "digest": _identity(entry.digest), "annotations": notes}
+    return {"name": entry.name, "uri": entry.uri, "digest": _identity(entry.digest), "annotations": notes}
 
 
 def _source(source: PinnedSource, draft: VersionDraft) -> dict[str, Any]:

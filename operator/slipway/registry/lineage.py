@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from slipway.registry.records import AliasMove, Pin, VersionRecord
+from slipway.registry.records import AliasMove, InputRecord, Pin, VersionRecord
 
 NodeKind = Literal["version", "data", "features", "code", "image", "build", "alias", "deployment", "app"]
 Relation = Literal["readBy", "ranIn", "trainedBy", "produced", "pointsAt", "servedBy", "packagedWith"]
@@ -82,6 +82,19 @@ def lineage_of(record: VersionRecord, aliases: Iterable[AliasMove], pins: Iterab
     return Lineage(graph.version.id, tuple(graph.nodes.values()), tuple(dict.fromkeys(graph.edges)))
 
 
+def _feature_facts(entry: InputRecord) -> dict[str, str]:
+    """As-of time, definitions and table versions of an input that was made of feature views."""
+    if entry.features is None:
+        return {}
+    views = [
+        f"{used.view} revision {used.revision} ({used.definition.removeprefix('sha256:')[:12]})"
+        + "".join(f", table version {used.table_version}" for _ in range(used.table_version is not None))
+        + "".join(f", {table} version {version}" for table, version in sorted(used.tables.items()))
+        for used in entry.features.views
+    ]
+    return {"as of": entry.features.as_of, "views": "; ".join(views), "entities": entry.features.entities or ""}
+
+
 class _Graph:
     def __init__(self, record: VersionRecord) -> None:
         self.ref = f"{record.model}:{record.version}"
@@ -97,7 +110,7 @@ class _Graph:
     def trained_on(self, record: VersionRecord) -> None:
         for entry in record.inputs:
             kind: NodeKind = "features" if entry.uri.startswith(("features:", "feature://")) else "data"
-            facts = {"as": entry.name, "rows": str(entry.rows) if entry.rows is not None else ""}
+            facts = {"as": entry.name, "rows": str(entry.rows) if entry.rows is not None else "", **_feature_facts(entry)}
             self._before(
                 LineageNode(f"{kind}:{entry.uri}#{entry.digest}", kind, entry.uri, entry.digest, _filled(facts)), "readBy"
             )

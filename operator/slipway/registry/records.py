@@ -76,6 +76,31 @@ class Signature(Document):
     """Input name to nested lists of one example row, used to warm a server up."""
 
 
+class UsedView(Document):
+    """A feature view that a build read: its definition, and the version of its table (of `tables`, when it is SQL over
+    others)."""
+
+    view: str
+    revision: int
+    definition: Digest
+    table_version: int | None = None
+    tables: dict[str, int] = Field(default_factory=dict)
+
+
+class FeatureRecord(Document):
+    """How an input was made of feature views. With the same views, entity rows and as-of time it comes out the same."""
+
+    as_of: str
+    """RFC 3339, EntityTime, or Latest: all that the table versions held."""
+    views: tuple[UsedView, ...]
+    entities: str | None = None
+    """Where the entity rows lay."""
+    snapshot: Digest | None = None
+    """Of the frozen training set, when it was one."""
+    identity: Digest | None = None
+    """Of what it was made of, as the build pinned it."""
+
+
 class InputRecord(Document):
     """Data that a build read. `digest` covers the bytes of all objects under `uri`."""
 
@@ -84,6 +109,7 @@ class InputRecord(Document):
     digest: Digest
     size: int = Field(ge=0)
     rows: int | None = None
+    features: FeatureRecord | None = None
 
 
 class SourceRecord(Document):

@@ -71,11 +71,12 @@ def fetch_inputs(
     """Brings data to ``dest/<input name>/``, several objects at once. A record's digest is the sha256 of a single object,
     or the root digest of the files below a prefix. Raises InputMissing, InputChanged, SourceInvalid, the store's errors."""
     told = serialised(progress)
-    writers = [_input_writer(entry, dest) for entry in inputs]
+    pinned = [_s3_of(entry) for entry in inputs]
+    writers = [_input_writer(entry.name, s3, dest) for entry, s3 in zip(inputs, pinned, strict=True)]
     jobs = [
-        _Download(stores, entry.s3.uri, thing, path, writer)
-        for entry, writer in zip(inputs, writers, strict=True)
-        for thing, path in zip(entry.s3.objects, relative_paths(entry.s3), strict=True)
+        _Download(stores, s3.uri, thing, path, writer)
+        for s3, writer in zip(pinned, writers, strict=True)
+        for thing, path in zip(s3.objects, relative_paths(s3), strict=True)
     ]
 
     def one(job: _Download) -> None:
@@ -87,7 +88,7 @@ def fetch_inputs(
             raise InputChanged(str(error)) from error
 
     in_parallel(one, sorted(jobs, key=lambda job: -job.thing.size), _PARALLEL)
-    return tuple(_input_record(entry, writer) for entry, writer in zip(inputs, writers, strict=True))
+    return tuple(_input_record(entry.name, s3, writer) for entry, s3, writer in zip(inputs, pinned, writers, strict=True))
 
 
 class _Gone(SourceError):
@@ -175,18 +176,24 @@ def _fetch_configmap(pinned: PinnedSource, dest: Path, blobs: Blobs) -> SourceRe
     return SourceRecord(kind="configMap", uri=pinned.uri, digest=root_digest(pinned.files))
 
 
-def _input_writer(entry: PinnedInput, dest: Path) -> TreeWriter:
-    if "/" in entry.name or entry.name in ("", ".", ".."):
-        raise SourceInvalid(f"input name {entry.name!r} is not a plain name")
-    return TreeWriter(dest / entry.name, entry.s3.uri)
+def _s3_of(entry: PinnedInput) -> PinnedS3:
+    if entry.s3 is None:
+        raise SourceInvalid(f"input {entry.name!r} is no object of a store")
+    return entry.s3
 
 
-def _input_record(entry: PinnedInput, writer: TreeWriter) -> InputRecord:
+def _input_writer(name: str, s3: PinnedS3, dest: Path) -> TreeWriter:
+    if "/" in name or name in ("", ".", ".."):
+        raise SourceInvalid(f"input name {name!r} is not a plain name")
+    return TreeWriter(dest / name, s3.uri)
+
+
+def _input_record(name: str, s3: PinnedS3, writer: TreeWriter) -> InputRecord:
     files = writer.entries
-    digest = root_digest(files) if is_tree(entry.s3) else files[0].digest
+    digest = root_digest(files) if is_tree(s3) else files[0].digest
     return InputRecord(
-        name=entry.name,
-        uri=entry.s3.uri,
+        name=name,
+        uri=s3.uri,
         digest=digest,
         size=sum(file.size for file in files),
         rows=count_rows([writer.root / file.path for file in files]),

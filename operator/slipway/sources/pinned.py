@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from slipway.features.records import ViewPin
 from slipway.registry.records import Digest, Document, FileEntry, digest_of
 
 
@@ -47,13 +48,64 @@ class PinnedSource(Document):
     git: PinnedGit | None = None
 
 
+class PinnedFeatures(Document):
+    """Feature views as they were when the build was planned; the pod makes the training set out of them."""
+
+    namespace: str
+    views: tuple[ViewPin, ...]
+    as_of: str
+    """RFC 3339, EntityTime, or Latest: all that the pinned table versions hold."""
+    time: str
+    full_names: bool = False
+    entities: PinnedS3 | None = None
+    """None: the row of each entity that held at `as_of`."""
+
+
+class PinnedSnapshot(Document):
+    """A frozen training set."""
+
+    namespace: str
+    name: str
+    number: int = Field(ge=1)
+    digest: Digest
+    files: tuple[FileEntry, ...]
+    rows: int = Field(ge=0)
+    as_of: str
+    views: tuple[ViewPin, ...]
+
+
 class PinnedInput(Document):
-    """Data to mount under ``/slipway/inputs/<name>``. One object becomes ``<name>/<file name>``; `digest` is its
-    identity."""
+    """Data to mount under ``/slipway/inputs/<name>``: exactly one of the members. One object becomes ``<name>/<file
+    name>``, features become ``<name>/data.parquet``; `digest` is its identity."""
 
     name: str
     digest: Digest
-    s3: PinnedS3
+    s3: PinnedS3 | None = None
+    features: PinnedFeatures | None = None
+    snapshot: PinnedSnapshot | None = None
+
+    @property
+    def uri(self) -> str:
+        """For people, and for lineage."""
+        if self.s3 is not None:
+            return self.s3.uri
+        if self.snapshot is not None:
+            return f"features://{self.snapshot.namespace}/{self.snapshot.name}:{self.snapshot.number}"
+        views = self.features.views if self.features is not None else ()
+        return "features://" + "+".join(pin.view for pin in views)
+
+    @property
+    def objects(self) -> tuple[S3Object, ...]:
+        """Objects that are fetched for it."""
+        if self.features is not None and self.features.entities is not None:
+            return self.features.entities.objects
+        return self.s3.objects if self.s3 is not None else ()
+
+    @property
+    def size(self) -> int:
+        """Bytes that are fetched for it, as far as they are known."""
+        own = sum(entry.size for entry in self.snapshot.files) if self.snapshot is not None else 0
+        return own + sum(thing.size for thing in self.objects)
 
 
 def is_tree(pinned: PinnedS3) -> bool:
@@ -74,6 +126,28 @@ def s3_digest(pinned: PinnedS3) -> str:
     not count, so that moving data within a store builds nothing again."""
     pairs = zip(relative_paths(pinned), pinned.objects, strict=True)
     return digest_of({"kind": "s3", "objects": sorted([path, entry.etag, entry.size] for path, entry in pairs)})
+
+
+def input_digest(entry: PinnedInput) -> str:
+    """Identity of an input for a build. Of features: definitions, table versions, entity rows and the as-of time, for
+    the same of these give the same rows."""
+    if entry.s3 is not None:
+        return s3_digest(entry.s3)
+    if entry.snapshot is not None:
+        return digest_of({"kind": "snapshot", "digest": entry.snapshot.digest})
+    features = entry.features
+    if features is None:
+        raise ValueError(f"input {entry.name} names no data")
+    return digest_of(
+        {
+            "kind": "features",
+            "asOf": features.as_of,
+            "time": features.time,
+            "fullNames": features.full_names,
+            "entities": s3_digest(features.entities) if features.entities is not None else None,
+            "views": [[pin.view, pin.definition, pin.table_version, pin.tables, pin.features] for pin in features.views],
+        }
+    )
 
 
 def git_digest(pinned: PinnedGit) -> str:

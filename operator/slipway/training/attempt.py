@@ -169,6 +169,7 @@ def _request(pod: Pod, draft: Draft) -> BuildRequest:
 def _fetch(pod: Pod, request: BuildRequest, draft: Draft, began: float) -> None:
     """Source, inputs and parameters, into the workspace."""
     from slipway.sources.fetch import fetch_inputs, fetch_source
+    from slipway.training.feature_inputs import fetch_features
 
     space = pod.workspace
     space.make()
@@ -179,9 +180,12 @@ def _fetch(pod: Pod, request: BuildRequest, draft: Draft, began: float) -> None:
         return fetch_source(request.source, space.source, stores, pod.registry.blobs)
 
     def inputs() -> tuple[InputRecord, ...]:
-        total = sum(thing.size for entry in request.inputs for thing in entry.s3.objects)
+        plain = [entry for entry in request.inputs if entry.s3 is not None]
+        total = sum(entry.size for entry in plain)
         progress = every(_PROGRESS_STEP, lambda done: pod.tell(f"{size_text(done)} of {size_text(total)} fetched"))
-        return fetch_inputs(request.inputs, space.inputs, stores, progress)
+        records = fetch_inputs(plain, space.inputs, stores, progress)
+        features = [entry for entry in request.inputs if entry.s3 is None]
+        return (*records, *fetch_features(features, space.inputs, pod.registry, stores)) if features else records
 
     def both() -> None:
         draft.source = patiently(source, seconds=FETCH_PATIENCE, tell=pod.tell, sleep=pod.sleep)
@@ -241,6 +245,7 @@ def _report(
         try:
             extras = read_extras(pod.workspace.output)
             results = read_model(pod.workspace.output, trusted) if failure is None else None
+            results = _with_reference(pod, draft, results) if results is not None else None
         except Exception as error:  # what the user's code wrote can be wrong in any way
             failure = failure or failure_of(error)
     if results is not None and "train" in draft.timings and results.convert_seconds:
@@ -278,6 +283,19 @@ def _report(
     standing = patiently(lambda: pod.registry.write_attempt(result), seconds=STORE_PATIENCE, tell=pod.tell, sleep=pod.sleep)
     pod.tell(f"result stored: {standing.outcome}{_times(standing)}")
     return standing
+
+
+def _with_reference(pod: Pod, draft: Draft, results: Results) -> Results:
+    """With the reference for drift that follows from the features that were read, if any."""
+    if all(record.features is None for record in draft.inputs):
+        return results
+    from slipway.training.feature_reference import with_feature_reference
+
+    try:
+        return with_feature_reference(results, draft.inputs, pod.workspace.inputs, pod.workspace.output.model)
+    except Exception as error:  # a help for watching, and no reason to lose a model
+        pod.tell(f"no reference for drift from the features: {type(error).__name__}: {error}")
+        return results
 
 
 def _store(pod: Pod, results: Results | None, extras: Extras, log: tuple[LocalFile, ...]) -> tuple[tuple[FileEntry, ...], ...]:

@@ -29,6 +29,15 @@ GOOD = {
     "any container": r.trainer(image="train:1", command=["python", "-m", "train"], args=["--fast"]),
     "default image, said as nothing": r.trainer(image="", entrypoint="a:b"),
     "ssh repository": r.git(url="ssh://git@example.com:2222/a.git", ref="v1.0"),
+    "features of a view as of a time": r.model_build(
+        inputs=[{"name": "a", "featureView": {"name": "visits", "asOf": "2026-11-01T00:00:00Z"}}]
+    ),
+    "features of several views, and a snapshot": r.model_build(
+        inputs=[
+            {"name": "a", "featureView": {"names": ["visits:pages", "v"], "entities": {"uri": "s3://a/b"}, "asOf": "EntityTime"}},
+            {"name": "b", "featureSnapshot": {"name": "churn", "number": 3}},
+        ]
+    ),
     "a bucket's root": r.model_build(source={"s3": {"uri": "s3://code/"}}),
     "the longest name": r.model_build("a" * 50),
     "latest, followed": r.model_deployment(model={"name": "m", "alias": "latest"}),

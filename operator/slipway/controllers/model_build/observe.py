@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from slipway.api import conditions
+from slipway.api.build_inputs import Input
 from slipway.api.common import ANNOTATION_APPROVE, Approval, InvalidResource
 from slipway.api.model_build import ModelBuild
 from slipway.api.model_build_status import Build
@@ -20,7 +22,8 @@ from slipway.reconcile.deps import Deps
 from slipway.registry.errors import NotInRegistry
 from slipway.registry.records import AttemptResult, VersionRecord, digest_of
 from slipway.sources.errors import InputMissing, SourceError, SourceInvalid
-from slipway.sources.pinned import PinnedInput, PinnedSource
+from slipway.sources.feature_pins import pin_features, pin_snapshot
+from slipway.sources.pinned import PinnedInput, PinnedSource, input_digest
 from slipway.sources.resolve import pin_s3
 from slipway.storage.port import StorageError
 from slipway.training import contract
@@ -167,13 +170,32 @@ async def _pin_inputs(deps: Deps, build: ModelBuild) -> tuple[PinnedInput, ...]:
     pinned = []
     for entry in build.spec.inputs:
         try:
-            found = await deps.executor.run(pin_s3, deps.stores, entry.s3.uri)
+            pinned.append(await deps.executor.run(_pin_input, deps, build.metadata.namespace, entry))
         except InputMissing as error:
             raise Stalled(conditions.INPUT_MISSING, f"input {entry.name}: {error}") from error
         except SourceInvalid as error:
             raise Stalled(conditions.INVALID_SPEC, f"input {entry.name}: {error}") from error
-        pinned.append(PinnedInput(name=entry.name, digest=found.digest, s3=found.pinned))
     return tuple(pinned)
+
+
+def _pin_input(deps: Deps, namespace: str, entry: Input) -> PinnedInput:
+    """Blocks. Raises InputMissing, SourceInvalid, the store's errors."""
+    store, stores = deps.registry.store, deps.stores
+    if (snapshot := entry.feature_snapshot) is not None:
+        return _with_digest(entry.name, snapshot=pin_snapshot(store, namespace, snapshot.name, snapshot.number))
+    if (view := entry.feature_view) is not None:
+        entities = pin_s3(stores, view.entities.uri).pinned if view.entities is not None else None
+        how: dict[str, Any] = {"as_of": view.as_of, "time": view.time, "full_names": view.full_names}
+        return _with_digest(entry.name, features=pin_features(store, stores, namespace, view.wanted, entities=entities, **how))
+    if entry.s3 is None:
+        raise SourceInvalid("give exactly one of s3, featureView, featureSnapshot")
+    found = pin_s3(stores, entry.s3.uri)
+    return PinnedInput(name=entry.name, digest=found.digest, s3=found.pinned)
+
+
+def _with_digest(name: str, **what: Any) -> PinnedInput:
+    draft = PinnedInput(name=name, digest=f"sha256:{'0' * 64}", **what)
+    return draft.model_copy(update={"digest": input_digest(draft)})
 
 
 async def _with_version(deps: Deps, observed: Observed) -> Observed:

@@ -11,7 +11,7 @@ from slipway.api.common import Approval
 from slipway.api.model_build import Gate, ModelBuild
 from slipway.api.model_build_status import Build
 from slipway.registry.records import GateResult, VersionRecord, digest_of
-from slipway.sources.pinned import PinnedInput, PinnedSource, git_digest, s3_digest
+from slipway.sources.pinned import PinnedInput, PinnedSource, git_digest, input_digest, s3_digest
 from slipway.training import contract
 
 MAX_LOST = 1000
@@ -66,7 +66,7 @@ def replacing(identity: str, lost: int) -> str:
 
 def _pins_hold(request: contract.BuildRequest) -> bool:
     """Whether each digest in a request is that of the objects beside it."""
-    inputs = all(s3_digest(entry.s3) == entry.digest for entry in request.inputs)
+    inputs = all(input_digest(entry) == entry.digest for entry in request.inputs)
     source = request.source
     if source.s3 is not None:
         return inputs and s3_digest(source.s3) == source.digest

@@ -60,8 +60,7 @@ def _event(observed: Observed, state: RunState, new: Mapping[str, Any], now: dat
 
 
 def _asked(entry: PinnedInput) -> Dataset:
-    store, name = _place(entry.s3.uri)
-    return Dataset(store, name, version=entry.digest, size=sum(thing.size for thing in entry.s3.objects))
+    return Dataset(*_place(entry.uri), version=entry.digest, size=entry.size)
 
 
 def _reported(record: VersionRecord) -> tuple[Dataset, ...]:

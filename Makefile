@@ -62,6 +62,10 @@ bench-images: $(VENV)/.ready ## Only this: a changed application file, AppBuild'
 shell-env: $(VENV)/.ready ## Print what to `eval` to use kubectl, helm and slipway on the local cluster
 	@$(RUN) -m local env --provider $(CLUSTER)
 
+.PHONY: bench-features
+bench-features: $(VENV)/.ready ## Only this: point-in-time joins and ingestion against Feast; some eight minutes
+	@PYTHONPATH=operator:. $(RUN) -m bench.features
+
 bench-registry: $(VENV)/.ready ## Only this: the registry against an MLflow server; some ten minutes
 	@PYTHONPATH=operator:. $(RUN) -m bench.registry
 

@@ -1,4 +1,4 @@
-"""``slipway import …``: models from other registries."""
+"""``slipway import …``: models from other registries, features from Feast."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 
 from slipway.cli.attesting import SigningKeyOption, attest_with
 from slipway.cli.errors import CliError, ExitCode
+from slipway.cli.importing_feast import feast
 from slipway.cli.options import Document, DocumentOption, with_session
 from slipway.cli.output import emit, note, say
 from slipway.cli.session import Session, login
@@ -23,7 +24,10 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=T
 
 @app.callback()
 def importing() -> None:
-    """Bring models from other registries."""
+    """Bring models from MLflow, features from Feast."""
+
+
+app.command("feast")(feast)
 
 
 @app.command("mlflow")

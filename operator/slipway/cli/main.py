@@ -36,7 +36,7 @@ COMMANDS: Mapping[str, Lazy] = {
     "diff": Lazy(f"{HERE}.diff", "diff", "Show how two versions differ.", REGISTRY),
     "index": Lazy(f"{HERE}.index", "app", "Bring the search index up to date.", REGISTRY),
     "gc": Lazy(f"{HERE}.gc", "gc", "Delete what nothing refers to.", REGISTRY),
-    "import": Lazy(f"{HERE}.importing", "app", "Bring models from other registries.", REGISTRY),
+    "import": Lazy(f"{HERE}.importing", "app", "Bring models from MLflow, features from Feast.", REGISTRY),
     "web": Lazy(f"{HERE}.web", "web", "Look at the registry in a browser; let MLflow's client read it.", REGISTRY),
     "features": Lazy(f"{HERE}.features", "app", "Define features, ingest rows, make training sets.", REGISTRY),
     "train": Lazy(f"{HERE}.train", "train", "Run training code here, as a training Job would.", MAKE),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -16,10 +18,14 @@ import polars
 import pyarrow as pa
 import pytest
 
+from local import settings
+from local.spark import need_spark
 from slipway.features import BatchRefused, FeatureStore, InvalidDefinition, InvalidRequest
 from slipway.features.errors import UnknownView
 from slipway.registry.errors import NotInRegistry
+from slipway.registry.registry import Registry
 from slipway.storage import ObjectStore
+from slipway.storage.files import FileStore
 from slipway.storage.sharing import location
 from tests.fakes.clock import START, FakeClock
 
@@ -64,6 +70,44 @@ def test_other_engines_read_the_same_table(features: FeatureStore, bucket: Objec
     place = location(bucket, "features/team/visits/table")
     frame = polars.read_delta(place.uri, storage_options=place.options or None)
     assert sorted(frame["user"].to_list()) == [1, 2]
+
+
+def test_spark_reads_a_table_as_it_is(tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    features = FeatureStore(Registry(store), namespace="team", clock=FakeClock())
+    features.apply(VIEW)
+    features.ingest("visits", rows([1, 2], [10, None]))
+    features.apply({**VIEW, "features": [*VIEW["features"], {"name": "tags", "type": "list<string>"}]})  # type: ignore[misc]
+    wide = rows([3], [30]).append_column("tags", pa.array([["a", "b"]]))
+    version = features.ingest("visits", wide).version
+    features.ingest("visits", wide.set_column(0, "user", pa.array([4])))
+    script = Path(__file__).parent / "read_with_spark.py"
+    place = location(store, "features/team/visits/table").uri
+    command = [str(need_spark(settings.read())), str(script), place, str(version)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=_spark_environment())
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(row["user"], row.get("pages"), row.get("tags")) for row in found] == [
+        (1, 10, None),
+        (2, None, None),
+        (3, 30, ["a", "b"]),
+    ]
+    assert found[0]["happened"] == (START - timedelta(days=1)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def test_times_to_the_nanosecond_see_no_row_of_the_next_microsecond(features: FeatureStore) -> None:
+    """What pandas gives. Rounded up, the time would be that of a row that had not happened yet."""
+    features.apply(VIEW)
+    features.ingest("visits", rows([1], [10], days_ago=2))
+    features.ingest("visits", rows([1], [20]))
+    at = int((START - timedelta(days=1)).timestamp()) * 10**9
+    times = pa.array([at - 100, at], pa.timestamp("ns", "UTC"))
+    with features.training_set(pa.table({"user": [1, 1], "event_time": times}), ["visits"]) as made:
+        assert made.to_arrow()["pages"].to_pylist() == [10, 20]
+
+
+def _spark_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "SPARK", "VIRTUAL_ENV"))}
 
 
 def test_a_refused_batch_leaves_nothing(features: FeatureStore) -> None:

@@ -37,7 +37,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "pages": [10, 30],
     }
     pq.write_table(pa.table(batch), tmp_path / "monday.parquet")
-    labels = {"user": [1, 1], "event_time": pa.array([DAYS[2], DAYS[4]], TIME), "churned": [False, True]}
+    labels = {"user": [1, 1, 1], "event_time": pa.array([DAYS[2], DAYS[4], DAYS[7]], TIME), "churned": [False, True, True]}
     pq.write_table(pa.table(labels), tmp_path / "labels.parquet")
     return tmp_path
 
@@ -57,12 +57,12 @@ def test_the_page_s_commands_do_what_it_draws(folder: Path) -> None:
         said[words[1]] = result.output
     assert "visits revision 1" in said["apply"]
     assert "2 rows written" in said["ingest"]
-    assert "default/churn:1: 2 rows" in said["snapshot"]
+    assert "default/churn:1: 3 rows" in said["snapshot"]
     again = slipway("features", "snapshot", "churn", "--entities", "labels.parquet", "--feature", "visits", "--as-of", "EntityTime",
                     "--out", "set.parquet", "-o", "json")  # fmt: skip
     record = json.loads(again.stdout)
     assert (record["number"], record["changed"]) == (1, False)
-    assert pq.read_table(folder / "set.parquet")["pages"].to_pylist() == [10, 10], "the 30 were not known yet"
+    assert pq.read_table(folder / "set.parquet")["pages"].to_pylist() == [10, 10, 30], "as images/point-in-time.svg draws it"
 
 
 def test_answers_for_scripts(folder: Path) -> None:

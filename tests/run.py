@@ -103,6 +103,7 @@ def run_layer(name: str) -> Outcome:
         report = Path(folder) / "report.xml"
         print(f"\n== {name} ==", flush=True)
         words = [sys.executable, "-m", "pytest", f"tests/{name}", "-q", f"--junit-xml={report}"]
+        words += ["--durations=12", "--durations-min=5"]  # where a layer's time goes is seen in each run
         if name in IN_PARALLEL and WORKERS > 1:
             words += ["-n", str(WORKERS), "--dist", IN_PARALLEL[name]]
         status = subprocess.run(words, cwd=ROOT, check=False).returncode

@@ -108,6 +108,13 @@ SERVING = _reason("Serving", _D, "done", "The wanted version is ready on all rep
 NO_REPLICAS = _reason("NoReplicas", _D, "done", "spec.replicas is 0, so nothing is served. Available is False with this reason.")
 
 # ---- working ----
+PROMOTING = _reason(
+    "Promoting",
+    _B,
+    "working",
+    "The alias points to the version; ModelDeployments of this namespace that follow it have not begun with it yet. For so long this is not "
+    "Ready, so that whoever waits for both never finds everything done between the two. Half a minute at most.",
+)
 PENDING = _reason("Pending", _ALL, "working", "Seen for the first time, or the spec is new; nothing has been decided yet.")
 BUILDING = _reason("Building", _BUILDS, "working", "The Job of the build exists and has not finished.")
 RETRYING = _reason(

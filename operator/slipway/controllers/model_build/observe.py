@@ -11,6 +11,7 @@ from slipway.api.build_inputs import Input
 from slipway.api.common import ANNOTATION_APPROVE, Approval, InvalidResource
 from slipway.api.model_build import ModelBuild
 from slipway.api.model_build_status import Build
+from slipway.controllers.model_build.followers import behind
 from slipway.controllers.model_build.observed import Installation, Observed
 from slipway.controllers.model_build.policy import PinnedBuild, build_identity, is_settled, promoter, replacing
 from slipway.controllers.model_build.triggers import Times, observed_change, schedule_times, standing, watches
@@ -38,6 +39,11 @@ def installation(deps: Deps) -> Installation:
 
 async def observe(deps: Deps, resource: Object, now: datetime) -> Observed:
     """Raises Stalled for what is missing or invalid, and the store's errors."""
+    observed = await _observe(deps, resource, now)
+    return replace(observed, followers=await behind(deps, observed, now))
+
+
+async def _observe(deps: Deps, resource: Object, now: datetime) -> Observed:
     try:
         build = ModelBuild.parse(resource)
     except InvalidResource as error:

@@ -50,6 +50,8 @@ class Observed:
     approval: Approval | None = None
     promoted: bool = False
     """The alias was moved to this version on behalf of this resource, whatever happened to it since."""
+    followers: tuple[str, ...] = ()
+    """ModelDeployments of the namespace that follow the alias, or will, and have not begun with this build's version yet."""
     cause: str = ""
     """Why a build is planned anew, where comparing would not tell: Scheduled."""
     triggers: TriggersStatus | None = None

@@ -76,12 +76,17 @@ class Finished:
 
 Decision = Settled | Working | Finished
 
+FOLLOWERS_LOOK = 0.5
+"""Seconds until the next look whether those that follow the alias have begun."""
+
 
 def plan(valid: Valid, now: datetime) -> Planned[Decision]:
     """The whole plan; `now` decides about retries only."""
     observed = valid.observed
     if observed.settled:
         look = max(0.0, (observed.look_at - now).total_seconds()) if observed.look_at else None
+        if observed.followers:
+            look = min(look, FOLLOWERS_LOOK) if look is not None else FOLLOWERS_LOOK
         return Planned(decision=Settled(), live=observed.jobs, requeue_after=look)
     current = observed.build.status.build if observed.build.status else None
     same = current is not None and current.id == observed.identity
@@ -131,7 +136,8 @@ def _promote(observed: Observed, gates: tuple[GateResult, ...], draft: VersionDr
             )
         )
     decision = Finished(gates, verdict, reason, approved_by)
-    return Planned(decision=decision, deletions=_superseded(observed), after=tuple(moves), live=observed.jobs)
+    look = FOLLOWERS_LOOK if observed.followers and verdict.reason == conditions.PROMOTED else None
+    return Planned(decision=decision, deletions=_superseded(observed), after=tuple(moves), live=observed.jobs, requeue_after=look)
 
 
 def _superseded(observed: Observed) -> tuple[Deletion, ...]:

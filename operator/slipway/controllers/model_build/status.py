@@ -19,7 +19,7 @@ from slipway.api.model_build_status import (
 )
 from slipway.controllers.model_build.observed import Observed
 from slipway.controllers.model_build.plan import Decision, Finished, Settled, Working
-from slipway.controllers.model_build.policy import HEALING, Case, decide_promotion
+from slipway.controllers.model_build.policy import HEALING, Case, Verdict, decide_promotion
 from slipway.controllers.model_build.runs import run_events
 from slipway.controllers.shared.attempts import Failed, Running, Start, Suspended, Waiting, created
 from slipway.controllers.shared.conditions import of_reason
@@ -73,7 +73,15 @@ def _settled(observed: Observed, now: datetime) -> StatusUpdate:
     gates = tuple(_gate_result(gate) for gate in old.version.gates)
     case = Case(observed.build, gates, old.version.number, observed.approval, old.version.promoted_to is not None)
     verdict = decide_promotion(case)
-    return _update(observed.build, verdict.reason, _version_words(old.version.number, verdict.message), now)
+    reason, message = _told(observed, verdict)
+    return _update(observed.build, reason, _version_words(old.version.number, message), now)
+
+
+def _told(observed: Observed, verdict: Verdict) -> tuple[str, str]:
+    """Reason and message: a build is done when those that follow its alias have begun."""
+    if verdict.reason != conditions.PROMOTED or not observed.followers:
+        return verdict.reason, verdict.message
+    return conditions.PROMOTING, f"{verdict.message}; not begun yet: {', '.join(observed.followers)}"
 
 
 def _gate_result(gate: GateStatus) -> GateResult:
@@ -236,10 +244,11 @@ def _finished(observed: Observed, finished: Finished, applied: Applied[Decision]
     tries = 0 if cached else (attempt.tries if attempt else 1)
     history = _remember(old.history, build, record.version, tries)
     message = _version_words(record.version, finished.verdict.message)
+    reason, words = _told(observed, finished.verdict)
     return _update(
         observed.build,
-        finished.verdict.reason,
-        message,
+        reason,
+        _version_words(record.version, words),
         now,
         events=_events(old, finished, record, message),
         build=build,

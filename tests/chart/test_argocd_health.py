@@ -21,7 +21,7 @@ STATES = {"Healthy", "Progressing", "Degraded", "Suspended", "Missing", "Unknown
 def health(kind: str, resource: dict[str, Any]) -> tuple[str, str]:
     """Status and message. Lua 5.1 and no libraries but those that Argo CD opens by itself."""
     lua = LuaRuntime(register_eval=False, register_builtins=False, unpack_returned_tuples=True)
-    for name in ("io", "package", "debug", "require", "dofile", "loadfile"):
+    for name in ("io", "string", "math", "coroutine", "package", "debug", "require", "dofile", "loadfile"):
         lua.globals()[name] = None
     lua.globals().obj = lua.table_from(resource, recursive=True)
     found = lua.execute((SCRIPTS / kind / "health.lua").read_text())

@@ -47,6 +47,10 @@ class Product:
     flags: tuple[str, ...]
     about: str
     """What a person reads while it is built."""
+    names: tuple[str, ...] = ()
+    """Names of links to the program, which does what the name says that it was started under."""
+    files: tuple[tuple[str, str, str], ...] = ()
+    """What is copied beside the program from the modules that it was built from: (folder, module, pattern)."""
 
     @property
     def source(self) -> Path:
@@ -80,6 +84,7 @@ def _helm_flags() -> str:
 HK = Product(
     "hk", "hk", ".", ("-trimpath", "-tags", "grpcnotrace", "-ldflags", _linker_flags()),
     f"Kubernetes {KUBERNETES[1:]}, etcd and CoreDNS (first time: 6 to 10 minutes)",
+    names=COMPONENTS,
 )  # fmt: skip
 HELM_CLI = Product(
     "helm", "tools", "helm.sh/helm/v3/cmd/helm", ("-trimpath", "-tags", "grpcnotrace", "-ldflags", _helm_flags()),
@@ -92,8 +97,24 @@ CRANE = Product(
 CONTOUR = Product(
     "contour", "contour", "github.com/projectcontour/contour/cmd/contour", ("-trimpath", "-ldflags", "-s -w"),
     "Contour, a Gateway API controller that tests meet (first time: 2 minutes)",
+    files=(
+        # Contour does not start without the kinds of Gateway API's experimental channel (TCPRoute)
+        ("crds", "sigs.k8s.io/gateway-api", "config/crd/experimental/gateway.networking.k8s.io_*.yaml"),
+        ("crds", "github.com/projectcontour/contour", "examples/contour/*-crds.yaml"),
+    ),
 )  # fmt: skip
 CONTOUR_GO = (1, 26)
+ARGO = Product(
+    "argo", "argo", ".", ("-trimpath", "-ldflags", "-s -w"),
+    "Argo CD, which tests meet (first time: 7 minutes)",
+    names=("argocd", "argocd-application-controller", "argocd-repo-server", "kustomize", "redis"),
+    files=(
+        ("crds", "github.com/argoproj/argo-cd/v3", "manifests/crds/application-crd.yaml"),
+        ("crds", "github.com/argoproj/argo-cd/v3", "manifests/crds/appproject-crd.yaml"),
+        ("config", "github.com/argoproj/argo-cd/v3", "manifests/base/config/argocd-*.yaml"),
+    ),
+)  # fmt: skip
+ARGO_GO = (1, 25)
 PAUSE = Product("pause", "pause", ".", ("-trimpath", "-ldflags", "-s -w"), "the pause image")
 
 
@@ -119,6 +140,7 @@ def key(product: Product, go_version: str) -> str:
         content = path.read_bytes()
         digest.update(f"{path.name}\0{len(content)}\0".encode() + content)
     digest.update("\0".join([product.package, *product.flags, go_version, os.uname().machine]).encode())
+    digest.update("".join(map("\0".join, product.files)).encode())
     return f"{product.name}-{digest.hexdigest()[:16]}"
 
 
@@ -145,6 +167,12 @@ def ensure_crane(settings: Settings, progress: Progress) -> Path:
 def ensure_contour(settings: Settings, progress: Progress) -> Path:
     """The folder with ``contour`` and ``crds/``: its own kinds, and Gateway API's; builds it if it is missing."""
     return _ensure(CONTOUR, need_go(settings, progress, CONTOUR_GO), settings, progress)
+
+
+def ensure_argo(settings: Settings, progress: Progress) -> Path:
+    """The folder with the programs of `ARGO`, and Argo CD's kinds and settings in ``crds/`` and ``config/``; builds it if it is
+    missing."""
+    return _ensure(ARGO, need_go(settings, progress, ARGO_GO), settings, progress)
 
 
 def present(settings: Settings) -> Binaries | None:
@@ -186,28 +214,21 @@ def _build(product: Product, go: Go, folder: Path, progress: Progress) -> None:
         work.mkdir(mode=0o755)
         with progress.step(f"build {product.about}", alive=lambda: f"{compiled[0]} packages compiled"):
             _go_build(product, go, work / product.name, compiled)
-        if product is HK:
-            for component in COMPONENTS:
-                (work / component).symlink_to(product.name)
+        for link in product.names:
+            (work / link).symlink_to(product.name)
         if product is PAUSE:
             oci.write_archive(work / "pause.tar", PAUSE_IMAGE, {"pause": work / "pause"}, entrypoint=["/pause"])
-        if product is CONTOUR:
-            _copy_crds(product, go, work / "crds")
+        for target, module, pattern in product.files:
+            _copy(product, go, module, pattern, work / target)
         shutil.rmtree(folder, ignore_errors=True)
         work.rename(folder)
 
 
-def _copy_crds(product: Product, go: Go, target: Path) -> None:
-    """The kinds that the program works with lie in the modules that it was built from. Contour does not start without those of the
-    experimental channel (TCPRoute)."""
-    target.mkdir()
-    for module, files in (
-        ("sigs.k8s.io/gateway-api", "config/crd/experimental/gateway.networking.k8s.io_*.yaml"),
-        ("github.com/projectcontour/contour", "examples/contour/*-crds.yaml"),
-    ):
-        words = [str(go.path), "list", "-m", "-f", "{{.Dir}}", module]
-        for path in sorted(Path(run(words, cwd=product.source, env=go.environment()).strip()).glob(files)):
-            (target / path.name).write_bytes(path.read_bytes())
+def _copy(product: Product, go: Go, module: str, pattern: str, target: Path) -> None:
+    target.mkdir(exist_ok=True)
+    words = [str(go.path), "list", "-m", "-f", "{{.Dir}}", module]
+    for path in sorted(Path(run(words, cwd=product.source, env=go.environment()).strip()).glob(pattern)):
+        (target / path.name).write_bytes(path.read_bytes())
 
 
 def _go_build(product: Product, go: Go, target: Path, compiled: list[int]) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from slipway.cli.errors import CliError, ExitCode
 from slipway.cli.history import parse_time
+from slipway.cli.online import online_url, read_entities
 from slipway.cli.options import Document, DocumentOption, Output, OutputOption, with_session
 from slipway.cli.output import age, emit, fields, moment, note, plain, say, short, size, table
 from slipway.cli.session import Session, login
@@ -27,6 +28,14 @@ FileOption = Annotated[
 AsOfOption = Annotated[
     str | None,
     typer.Option("--as-of", metavar="TIME", help="What was known then, as 2026-11-03T12:00Z; or EntityTime. Default: now."),
+]
+OnlineOption = Annotated[
+    str,
+    typer.Option(
+        "--store",
+        metavar="URL",
+        help="Online store, redis://host:6379/0. Default: SLIPWAY_ONLINE_STORE, or the registry's bucket.",
+    ),
 ]
 
 
@@ -204,24 +213,75 @@ def snapshots(
     table(["NUMBER", "ROWS", "SIZE", "AS OF", "VIEWS", "DIGEST", "AGE"], [_row(one, now) for one in page])
 
 
+@app.command("materialize")
+@with_session
+def materialize(
+    session: Session,
+    view: ViewArgument,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", help="Rows that held and were known then. Default: now.")
+    ] = None,
+    online: OnlineOption = "",
+    revision: Annotated[
+        int | None, typer.Option("--revision", min=1, help="By an earlier definition, for models trained on it.")
+    ] = None,
+    form: DocumentOption = Document.TABLE,
+) -> None:
+    """Bring the newest row of each entity into the online store; only what came since the last time is read."""
+    moment_asked = parse_time(to) if to else None
+    done = _store(session).materialize(view, to=moment_asked, online=online_url(online), revision=revision)
+    if form is not Document.TABLE:
+        emit(plain(done.state) | {"rows": done.rows, "whole": done.whole}, form)
+        return
+    version = "no table yet" if done.state.table_version is None and not done.state.tables else f"{done.rows:,} rows"
+    if done.state.table_version is not None:
+        version += f", table version {done.state.table_version}"
+    say(
+        f"{done.state.view} revision {done.state.revision}: {version}, to {moment(done.state.to)}{' (from the beginning)' if done.whole else ''}"
+    )
+
+
 @app.command("get")
 @with_session
 def get(
     session: Session,
     view: ViewArgument,
-    at: Annotated[str | None, typer.Option("--at", metavar="TIME", help="Rows that held then. Default: now.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="How many rows at most.")] = 20,
+    entity: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--entity", metavar="KEY=VALUE", help="Read this entity online; a key that comes again begins the next one."
+        ),
+    ] = None,
+    online: OnlineOption = "",
+    revision: Annotated[int | None, typer.Option("--revision", min=1, help="Online: by an earlier definition.")] = None,
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="TIME", help="Rows that held then, from the table. Default: now.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many rows at most, from the table.")] = 20,
     form: DocumentOption = Document.TABLE,
 ) -> None:
-    """Show the row of each entity that holds now, or at a time."""
-    found = _store(session).latest(view, at=parse_time(at) if at else None)
-    rows = found.slice(0, limit).to_pylist()
-    if form is not Document.TABLE:
-        emit([{name: _json(value) for name, value in row.items()} for row in rows], form)
+    """Show the newest features of entities from the online store; without --entity, of all from the table."""
+    if entity:
+        if at:
+            raise CliError("--at reads the table, --entity the online store: give one of them", ExitCode.USAGE)
+        rows = read_entities(_store(session), view, entity, online, revision)
+        if form is not Document.TABLE:
+            emit([None if row is None else {name: _json(value) for name, value in row.items()} for row in rows], form)
+        elif found := [row for row in rows if row is not None]:
+            table(list(found[0]), [[str(_json(value)) for value in row.values()] for row in found])
+        if missing := rows.count(None):
+            raise CliError(
+                f"{missing} of {len(rows)} entities have no features there, or none within their TTL", ExitCode.NOT_FOUND
+            )
         return
-    table(found.column_names, [[str(_json(value)) for value in row.values()] for row in rows])
-    if found.num_rows > limit:
-        note(f"{found.num_rows - limit:,} more entities: --limit shows more")
+    found_rows = _store(session).latest(view, at=parse_time(at) if at else None)
+    shown = found_rows.slice(0, limit).to_pylist()
+    if form is not Document.TABLE:
+        emit([{name: _json(value) for name, value in row.items()} for row in shown], form)
+        return
+    table(found_rows.column_names, [[str(_json(value)) for value in row.values()] for row in shown])
+    if found_rows.num_rows > limit:
+        note(f"{found_rows.num_rows - limit:,} more entities: --limit shows more")
 
 
 def _store(session: Session) -> FeatureStore:

@@ -22,6 +22,15 @@ class InvalidRequest(FeatureError, ValueError):
     """A training set or a read that cannot be made as it was asked for. Names the argument and the fix."""
 
 
+class BadEntity(InvalidRequest):
+    """An entity whose keys are not those of the view. `at` is its place among those asked for."""
+
+    def __init__(self, at: int, reason: str) -> None:
+        super().__init__(f"entity {at}: {reason}")
+        self.at = at
+        self.reason = reason
+
+
 class UnknownView(NotInRegistry, FeatureError):
     """No feature view of that name."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid as uuid_module
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -20,6 +20,10 @@ from slipway.features.engine import connection
 from slipway.features.errors import BatchRefused, DefinitionChanged, InvalidDefinition, InvalidRequest
 from slipway.features.ingestion import ingest, rows_of
 from slipway.features.join import ENTITY_TIME, AsOf, Chosen, latest_sql, quoted
+from slipway.features.online.frames import read
+from slipway.features.online.port import OnlineStore
+from slipway.features.online.reading import OnlineView
+from slipway.features.online.service import Materialized, materialize, open_view
 from slipway.features.records import Revision, Snapshot, SnapshotDraft, ViewPin
 from slipway.features.snapshots import Snapshots
 from slipway.features.statistics import describe
@@ -257,6 +261,39 @@ class FeatureStore:
             rows = duck.sql(f"SELECT * FROM ({sql}) ORDER BY {', '.join(map(quoted, view.keys))}").to_arrow_table()
         pq.write_table(rows, path, compression="zstd")
         return int(rows.num_rows)
+
+    # Online
+
+    def materialize(
+        self, name: str, *, to: datetime | None = None, online: str | OnlineStore = "", revision: int | None = None
+    ) -> Materialized:
+        """Brings the newest row of each entity, of those effective and known `to` a time (None: now), into an online store; only
+        what came since the last time is read. `online`: URL of Redis or Valkey; empty: the embedded store. `revision`: by an
+        earlier definition. Raises InvalidRequest for a time before the last one, OnlineUnavailable, UnknownView."""
+        moment = self._aware(to, "to") if to is not None else None
+        return materialize(self, self._views.get(self._name(name), revision), online, moment)
+
+    def online(self, name: str, *, online: str | OnlineStore = "", revision: int | None = None) -> OnlineView:
+        """The view's rows in an online store; ``reader.refresh()`` shows what was materialised since. Raises InvalidRequest when
+        the definition was not materialised there, OnlineUnavailable."""
+        return open_view(self, self._views.get(self._name(name), revision), online)
+
+    def read_online(self, name: str, entities: Any, *, online: str | OnlineStore = "", revision: int | None = None) -> Any:
+        """The newest features of `entities`: a list of mappings gives one (None where there is no row), an Arrow table or a pandas
+        frame the same with the features as further columns, nulls where there is no row."""
+        with closing(self.online(name, online=online, revision=revision)) as view:
+            return read(view, entities)
+
+    def rows_of_view(self, revision: Revision) -> tuple[Wanted, ViewPin, Table]:
+        """All features of a view by one of its definitions: what to read, what that pins, and its table."""
+        name, view = ModelName(revision.namespace, revision.view), definition(revision)
+        pin = ViewPin(view=str(name), revision=revision.number, definition=revision.digest, features=view.feature_names)
+        want, pinned = self._wanted(name, view.feature_names, {}, False, pin)
+        return want, pinned, self._table(name, view)
+
+    def now(self) -> datetime:
+        """By the store's clock, in UTC."""
+        return self._clock()
 
     # How things are found
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.dataset as pads
 from deltalake import ColumnProperties, CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchError, TableNotFoundError
 
@@ -109,6 +110,11 @@ def _properties(schema: pa.Schema) -> WriterProperties:
 def dataset(table: DeltaTable) -> Any:
     """The table as an Arrow data set, which DuckDB reads with its filters and columns pushed down."""
     return table.to_pyarrow_dataset(as_large_types=False)
+
+
+def part(whole: Any, fragments: list[Any]) -> Any:
+    """The data set of some of the files of another."""
+    return pads.FileSystemDataset(fragments, whole.schema, whole.format, whole.filesystem)
 
 
 def row_count(table: DeltaTable) -> int:

@@ -97,3 +97,35 @@ def test_an_error_is_one_line_that_names_the_fix(folder: Path, words: list[str],
     assert result.exit_code == code, result.output
     assert message in result.output
     assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_online_reads_as_they_are_typed(folder: Path) -> None:
+    view = "name: carts\nentities: [{name: user}, {name: shop, type: string}]\nfeatures: [{name: pages, type: int64}]\n"
+    (folder / "carts.yaml").write_text(view)
+    batch = {"user": [7, 8], "shop": ["a", "b"], "event_time": pa.array(DAYS[:2], TIME), "pages": [1, 2]}
+    pq.write_table(pa.table(batch), folder / "carts.parquet")
+    for words in (["apply", "-f", "carts.yaml"], ["ingest", "carts", "carts.parquet"]):
+        assert slipway("features", *words).exit_code == 0
+    assert "never materialised there" in slipway("features", "get", "carts", "--entity", "user=7", "--entity", "shop=a").stderr
+    done = slipway("features", "materialize", "carts", "--to", "2026-03-01T12:00Z")
+    assert "default/carts revision 1: 0 rows, table version 1, to 2026-03-01T12:00:00Z (from the beginning)" in done.output
+    done = slipway("features", "materialize", "carts", "-o", "json")
+    assert (json.loads(done.output)["rows"], json.loads(done.output)["whole"]) == (
+        2,
+        False,
+    )  # ingested, so known, after that time
+    asked = ["--entity", "user=7", "--entity", "shop=a", "--entity", "user=8", "--entity", "shop=b"]
+    done = slipway("features", "get", "carts", *asked, "-o", "json")
+    assert [row["pages"] for row in json.loads(done.output)] == [1, 2]
+    assert json.loads(done.output)[0] == {"user": 7, "shop": "a", "event_time": "2026-03-01T00:00:00Z", "pages": 1}
+    for words, code, message in (
+        (["get", "carts", "--entity", "user=7", "--entity", "shop=z"], 3, "1 of 1 entities have no features there"),
+        (["get", "carts", "--entity", "user=x"], 2, "'x' is not of type int64"),
+        (["get", "carts", "--entity", "usr=7"], 2, "carts has the keys user, shop"),
+        (["get", "carts", "--entity", "user=7"], 2, "shop is missing beside user=7"),
+        (["materialize", "carts", "--to", "2026-01-01T00:00Z"], 1, "does not go back"),
+        (["materialize", "carts", "--store", "http://:hush@x"], 1, "write redis://host:6379/0"),
+    ):
+        result = slipway("features", *words)
+        assert result.exit_code == code, result.output
+        assert message in result.stderr and "hush" not in result.output + result.stderr

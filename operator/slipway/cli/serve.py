@@ -45,6 +45,9 @@ def serve(
     access_log: Annotated[bool, typer.Option("--access-log", help=HELP["access_log"])] = False,
     payload_log: Annotated[str, _option("payload_log")] = "",
     payload_sample: Annotated[float | None, _option("payload_sample")] = None,
+    online_store: Annotated[str, _option("online_store")] = "",
+    missing_features: Annotated[str | None, _option("missing_features")] = None,
+    other_definition: Annotated[str | None, _option("other_definition")] = None,
     shadow: Annotated[str, _option("shadow")] = "",
 ) -> None:
     """Serve models from here: a version of the registry, a file, a folder, or several that a file names."""

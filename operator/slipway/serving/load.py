@@ -18,7 +18,8 @@ from slipway.serving.settings import Options
 
 if TYPE_CHECKING:
     from slipway.registry.blobs import Blobs
-    from slipway.registry.records import FileEntry, VersionRecord
+    from slipway.registry.records import FileEntry, UsedView, VersionRecord
+    from slipway.registry.registry import Registry
     from slipway.training.reference import Reference
 
 LOCAL = "local"
@@ -40,6 +41,10 @@ class Located:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     lease: Lease | None = None
     """Of the cache's folder that it lies in; to be closed when it is not served any more."""
+    registry: Registry | None = None
+    """Where the version came from."""
+    feature_views: tuple[UsedView, ...] = ()
+    """Those that it was trained on."""
 
     def reference(self) -> Reference | None:
         """What training saw; None when the version does not say, or cannot be understood: it is served all the same."""
@@ -110,8 +115,13 @@ def _from_registry(options: Options) -> Located:
         raise StartError(str(error)) from error
     except OSError as error:
         raise StartError(f"--cache {options.cache}: {error.strerror or error}") from error
-    found = _in_folder(folder, [folder / entry.path for entry in record.files], record, _identity(options, record))
-    return replace(found, lease=lease)
+    located = _in_folder(folder, [folder / entry.path for entry in record.files], record, _identity(options, record))
+    return replace(located, lease=lease, registry=registry, feature_views=_feature_views(record))
+
+
+def _feature_views(record: VersionRecord) -> tuple[UsedView, ...]:
+    found = {view.view: view for entry in record.inputs if entry.features is not None for view in entry.features.views}
+    return tuple(found.values())
 
 
 def _check_record(record: VersionRecord, wanted: str) -> None:

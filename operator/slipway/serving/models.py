@@ -141,6 +141,7 @@ class Models:
             routes["/predict"], routes["/feedback"] = routes[f"/predict/{only}"], routes[f"/v2/models/{only}/feedback"]
         self._app.routes = routes
         self._metrics.more = [prepared.watch.families for prepared in loaded]
+        self._metrics.more += [prepared.online.families for prepared in loaded if prepared.online is not None]
         self._metrics.models.clear()
         for prepared in loaded:
             about = prepared.endpoints.identity

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from slipway.serving import log
 from slipway.serving.app import Route
@@ -20,6 +20,9 @@ from slipway.serving.service import Context, Handle, Service, load_service
 from slipway.serving.settings import Options
 from slipway.serving.warmup import warm_up
 
+if TYPE_CHECKING:
+    from slipway.serving.features.online import Online
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -32,12 +35,15 @@ class Prepared:
     service: Service | None
     routes: Mapping[str, Route]
     watch: Watch
+    online: Online | None
     description: Mapping[str, Any]
 
     def close(self) -> None:
         """Lets its threads and processes go; what monitoring holds is stored by then, or lost after some seconds."""
         self.batcher.close()
         self.watch.close()
+        if self.online is not None:
+            self.online.close()
         if self.service is not None:
             self.service.close()
         end: Callable[[], None] | None = getattr(self.model, "close", None)
@@ -70,7 +76,13 @@ def prepare(options: Options, metrics: Metrics) -> Prepared:
     if not warm.stackable:
         log.line("requests are not stacked", level="warning", model=located.identity.name, reason=warm.why)
     pipeline = Pipeline(service, model.signature, batcher, options.max_rows, watch.application) if service is not None else None
-    endpoints = Endpoints(identity, model, batcher, options.max_rows, pipeline, options.max_body)
+    online = _online(located, model, pipeline, options)
+    if online is None:
+        endpoints = Endpoints(identity, model, batcher, options.max_rows, pipeline, options.max_body)
+    else:
+        from slipway.serving.features.endpoints import FeatureEndpoints
+
+        endpoints = FeatureEndpoints(online, identity, model, batcher, options.max_rows, pipeline, options.max_body)
     description = {
         "model": identity.name,
         "version": identity.version,
@@ -86,8 +98,20 @@ def prepare(options: Options, metrics: Metrics) -> Prepared:
         service,
         {**endpoints.routes(), **watch.routes()},
         watch,
+        online,
         description,
     )
+
+
+def _online(located: Located, model: Model, pipeline: Pipeline | None, options: Options) -> Online | None:
+    """What reads the features of the views that the version was trained on; None for most versions."""
+    if not located.feature_views or located.registry is None:
+        return None
+    from slipway.serving.features.online import open_online
+
+    anything = pipeline is not None and pipeline.transforms_inputs
+    names = located.identity.name, located.identity.version
+    return open_online(names, located.feature_views, located.registry, model.signature, options, anything=anything)
 
 
 def _service(located: Located, model: Model, options: Options) -> Service | None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from slipway.serving.errors import ExitCode, StartError
 
+MISSING = ("error", "null")
+OTHER = ("refuse", "flag")
 VERIFY = ("off", "provenance", "signed")
 TERMINATION_LOG = Path("/dev/termination-log")
 """Where the kubelet reads a container's last words, by default."""
@@ -65,6 +67,12 @@ class Options:
     """Part of the requests that are kept, from 0 to 1."""
     payload_seconds: float = 60.0
     """After so long a file is stored, however small."""
+    online_store: str = field(default="", repr=False)
+    """Where features are read by entity key, ``redis://…``; empty: the registry's bucket. May hold a password."""
+    missing_features: str = "error"
+    """What an entity without a row gives: ``error``, or ``null`` as in a training set."""
+    other_definition: str = "refuse"
+    """What to do when a view is materialised by another definition than the model was trained on: ``refuse`` or ``flag``."""
     shadow: str = ""
     """``http://…`` of the candidate that copies of requests go to when the operator says so; empty: none are made."""
     termination_log: Path = TERMINATION_LOG
@@ -105,6 +113,10 @@ class Options:
                 raise _usage(f"--{option} {getattr(self, option)}: must be from 0 to 3600 seconds")
         if self.verify not in VERIFY:
             raise _usage(f"--verify {self.verify}: write one of {', '.join(VERIFY)}")
+        if self.missing_features not in MISSING:
+            raise _usage(f"--missing-features {self.missing_features}: write one of {', '.join(MISSING)}")
+        if self.other_definition not in OTHER:
+            raise _usage(f"--other-definition {self.other_definition}: write one of {', '.join(OTHER)}")
         if self.app and not self.entrypoint:
             raise _usage("--app needs --entrypoint, for example --entrypoint app:Service")
         if self.shadow and not self.shadow.startswith("http://"):
@@ -140,6 +152,9 @@ FROM_ENVIRONMENT = {
     "entrypoint": "SLIPWAY_ENTRYPOINT",
     "payload_log": "SLIPWAY_PAYLOAD_LOG",
     "payload_sample": "SLIPWAY_PAYLOAD_SAMPLE",
+    "online_store": "SLIPWAY_ONLINE_STORE",
+    "missing_features": "SLIPWAY_MISSING_FEATURES",
+    "other_definition": "SLIPWAY_OTHER_DEFINITION",
     "shadow": "SLIPWAY_SHADOW",
 }
 """Options that a variable of the environment can give; the command line goes before it."""
@@ -170,6 +185,9 @@ HELP = {
     "payload_log": "Keep requests, answers and feedback as Parquet there, s3://bucket/prefix.",
     "payload_sample": "Part of the requests that are kept, from 0 to 1.",
     "payload_seconds": "Seconds after which a file is stored, however small.",
+    "online_store": "Where features are read by entity key, redis://host:6379/0. Default: the registry's bucket.",
+    "missing_features": "What an entity without features gives: error, or null as in a training set.",
+    "other_definition": "When features are there by another definition than the model was trained on: refuse or flag.",
     "shadow": "http://host:port of a candidate, which gets copies of requests when the operator says so.",
     "termination_log": "File for the reason of a failed start.",
     "max_body": "Bytes of a request's body.",

@@ -44,7 +44,7 @@ def read_infer(body: dict[str, Any], signature: Signature, max_rows: int, tail: 
     if quick is not None:
         if "outputs" not in body and "parameters" not in body:
             return InferRequest([quick], len(quick), _id(body))
-        return _request([quick], body, signature)
+        return request_of([quick], body, signature)
     positions = signature.positions
     arrays: list[Array | None] = [None] * len(positions)
     for at, item in enumerate(sent):
@@ -63,10 +63,11 @@ def read_infer(body: dict[str, Any], signature: Signature, max_rows: int, tail: 
     if len(found) < len(positions):
         missing = [name for name, place in positions.items() if arrays[place] is None]
         raise BadInput(f"inputs: {listed(missing)} missing: the model takes {listed(positions)}")
-    return _request(found, body, signature)
+    return request_of(found, body, signature)
 
 
-def _request(arrays: list[Array], body: dict[str, Any], signature: Signature) -> InferRequest:
+def request_of(arrays: list[Array], body: dict[str, Any], signature: Signature) -> InferRequest:
+    """A request for `arrays`, which fit the signature; the rest of it as `body` says. Raises BadInput."""
     wanted = _wanted(body, signature)
     count = len(signature.outputs) if wanted is None else len(wanted)
     return InferRequest(arrays, _rows(arrays, signature), _id(body), wanted, _binary(body, count))

@@ -1,0 +1,1 @@
+"""Features by entity key, for versions that were trained on feature views. Other versions never load this."""

@@ -23,7 +23,7 @@ RUN /opt/uv/bin/uv export --quiet --frozen --no-emit-project --no-dev --extra tr
  && /opt/uv/bin/uv pip install --target /packages --no-deps --require-hashes --only-binary :all: --requirement lock.txt
 
 FROM tools AS serving-packages
-RUN /opt/uv/bin/uv export --quiet --frozen --no-emit-project --no-dev --extra serving --extra monitoring --output-file lock.txt \
+RUN /opt/uv/bin/uv export --quiet --frozen --no-emit-project --no-dev --extra serving --extra monitoring --extra online-redis --output-file lock.txt \
  && /opt/uv/bin/uv pip install --target /packages --no-deps --require-hashes --only-binary :all: --requirement lock.txt
 
 # ---- slipway itself ----

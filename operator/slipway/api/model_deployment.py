@@ -23,6 +23,7 @@ from slipway.api.common import (
     rules,
 )
 from slipway.api.conditions import Condition
+from slipway.api.online_store import OnlineStore
 from slipway.api.pods import PodTemplate, Replicas, Resources
 from slipway.api.rollout import MAX_GATES, MAX_STEPS, Autoscaling, GateVerdict, Mark, RolloutSpec, StepApproval
 from slipway.api.traffic import Traffic
@@ -130,6 +131,11 @@ class ModelDeploymentSpec(Model):
     )
     traffic: Traffic | None = Field(
         default=None, description="How requests come from outside. Default: by the Service alone, inside the cluster."
+    )
+    online_store: OnlineStore | None = Field(
+        default=None,
+        description="Where features are read by entity key, for a version that was trained on feature views. Default: the registry's"
+        " bucket.",
     )
 
 

@@ -13,7 +13,7 @@ from slipway.serving.errors import StartError
 from slipway.serving.run import main
 from slipway.serving.settings import FROM_ENVIRONMENT, HELP, Options, bytes_of, environment, split_list
 
-_PATHS = ("models", "cache", "api_key_file", "tls_cert", "tls_key")
+_PATHS = ("models", "cache", "online_cache", "api_key_file", "tls_cert", "tls_key")
 
 
 def _option(name: str) -> Any:
@@ -46,6 +46,7 @@ def serve(
     payload_log: Annotated[str, _option("payload_log")] = "",
     payload_sample: Annotated[float | None, _option("payload_sample")] = None,
     online_store: Annotated[str, _option("online_store")] = "",
+    online_cache: Annotated[Path | None, _option("online_cache")] = None,
     missing_features: Annotated[str | None, _option("missing_features")] = None,
     other_definition: Annotated[str | None, _option("other_definition")] = None,
     shadow: Annotated[str, _option("shadow")] = "",

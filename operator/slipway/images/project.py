@@ -43,7 +43,7 @@ RECIPES: Mapping[str, Recipe] = {
     for recipe in (
         Recipe("slipway-operator", ("operator", "web"), ("-m", "slipway"), ("8080/tcp",)),
         Recipe("slipway-training", ("training", "images"), ("-m", "slipway.training")),
-        Recipe("slipway-serving", ("serving", "monitoring"), ("-m", "slipway.serving"), ("8080/tcp",)),
+        Recipe("slipway-serving", ("serving", "monitoring", "online-redis"), ("-m", "slipway.serving"), ("8080/tcp",)),
     )
 }
 

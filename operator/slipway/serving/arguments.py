@@ -67,6 +67,7 @@ _TYPES: dict[str, Any] = {
     "drain": float,
     "grace": float,
     "cache": Path,
+    "online_cache": Path,
     "cache_size": bytes_of,
     "models": Path,
     "api_key_file": Path,

@@ -69,6 +69,8 @@ class Options:
     """After so long a file is stored, however small."""
     online_store: str = field(default="", repr=False)
     """Where features are read by entity key, ``redis://…``; empty: the registry's bucket. May hold a password."""
+    online_cache: Path = field(default_factory=lambda: Path("~/.cache/slipway/online"))
+    """Where the copy of features out of the registry's bucket lies; it grows with them."""
     missing_features: str = "error"
     """What an entity without a row gives: ``error``, or ``null`` as in a training set."""
     other_definition: str = "refuse"
@@ -153,6 +155,7 @@ FROM_ENVIRONMENT = {
     "payload_log": "SLIPWAY_PAYLOAD_LOG",
     "payload_sample": "SLIPWAY_PAYLOAD_SAMPLE",
     "online_store": "SLIPWAY_ONLINE_STORE",
+    "online_cache": "SLIPWAY_ONLINE_CACHE",
     "missing_features": "SLIPWAY_MISSING_FEATURES",
     "other_definition": "SLIPWAY_OTHER_DEFINITION",
     "shadow": "SLIPWAY_SHADOW",
@@ -186,6 +189,7 @@ HELP = {
     "payload_sample": "Part of the requests that are kept, from 0 to 1.",
     "payload_seconds": "Seconds after which a file is stored, however small.",
     "online_store": "Where features are read by entity key, redis://host:6379/0. Default: the registry's bucket.",
+    "online_cache": "Folder for the copy of features out of the registry's bucket.",
     "missing_features": "What an entity without features gives: error, or null as in a training set.",
     "other_definition": "When features are there by another definition than the model was trained on: refuse or flag.",
     "shadow": "http://host:port of a candidate, which gets copies of requests when the operator says so.",

@@ -103,6 +103,7 @@ def full_model_deployment() -> Manifest:
         replicas=0,
         resources={"limits": {"memory": "256Mi"}, "requests": {"cpu": "100m"}},
         autoscaling={"min": 2, "max": 1000, "targetCPUPercent": 70, "targetRequestsPerSecond": 500},
+        onlineStore={"secretRef": {"name": "redis", "key": "url"}, "missingFeatures": "Null", "otherDefinition": "Flag"},
         podTemplate={"metadata": {"annotations": {"a": "b"}}, "spec": {"priorityClassName": "high"}},
         progressDeadlineSeconds=1,
         traffic={

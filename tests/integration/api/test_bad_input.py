@@ -187,6 +187,18 @@ BAD: dict[str, tuple[r.Manifest, list[str]]] = {
     ),
     "negative replicas": (r.model_deployment(replicas=-1), ["spec.replicas", "greater than or equal to 0"]),
     "replicas as text": (r.model_deployment(replicas="two"), ["spec.replicas", "numeric"]),
+    "a password in the open": (
+        r.model_deployment(onlineStore={"url": "redis://:secret@redis:6379/0"}),
+        ["spec.onlineStore.url", "put a URL with a password into a Secret"],
+    ),
+    "an online store that is none": (
+        r.model_deployment(onlineStore={"url": "http://redis"}),
+        ["spec.onlineStore.url", "redis://"],
+    ),
+    "two online stores": (
+        r.model_deployment(onlineStore={"url": "redis://redis", "secretRef": {"name": "a"}}),
+        ["spec.onlineStore", "give one of url, secretRef"],
+    ),
     "no time to become ready": (r.model_deployment(progressDeadlineSeconds=0), ["spec.progressDeadlineSeconds", "equal to 1"]),
     "autoscaling without a target": (r.model_deployment(autoscaling={"max": 3}), ["autoscaling: give targetCPUPercent"]),
     "autoscaling upside down": (

@@ -77,8 +77,8 @@ class Shop:
         )  # fmt: skip
 
     def words(self, *more: str) -> list[str]:
-        cache = f"--cache={self.folder}/cache"
-        return ["--model=team/churn:1", f"--registry=file://{self.folder}/registry", cache, *more]
+        caches = [f"--cache={self.folder}/cache", f"--online-cache={self.folder}/online"]
+        return ["--model=team/churn:1", f"--registry=file://{self.folder}/registry", *caches, *more]
 
 
 @pytest.fixture

@@ -84,7 +84,7 @@ def test_it_installs_the_locked_packages_and_nothing_else(recipe: Recipe, stages
     complete = stages[f"{name}-complete"]
     assert complete.parent == f"{name}-packages"
     (install,) = [value for kind, value in complete.steps if kind == "RUN" and "uv export" in value]
-    assert tuple(re.findall(r"--extra (\w+)", install)) == recipe.extras
+    assert tuple(re.findall(r"--extra ([\w-]+)", install)) == recipe.extras
     for option in ("--frozen", "--no-dev", "--require-hashes", "--no-deps", "--only-binary :all:"):
         assert option in install
 

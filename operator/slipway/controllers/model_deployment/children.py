@@ -9,6 +9,7 @@ from math import ceil
 from slipway.api.common import LABEL_REVISION
 from slipway.api.model_deployment import ModelDeploymentSpec
 from slipway.controllers.model_deployment.observed import NodeCache, Observed
+from slipway.controllers.model_deployment.online import FEATURES, online_secret, online_settings, reads_features
 from slipway.controllers.model_deployment.scaling import spread
 from slipway.controllers.shared.objects import child_name, labels, metadata, selector
 from slipway.controllers.shared.pods import TMP, container, env, merge, pod_spec, store_env
@@ -76,10 +77,13 @@ def _template(observed: Observed, revision: str, version: VersionRecord, image: 
         {
             "SLIPWAY_ENTRYPOINT": observed.entrypoint or "",
             "SLIPWAY_PUBLIC_KEYS": installation.public_keys if verify else "",
+            **online_settings(resource.spec.online_store, version),
             # Where copies go when the strategy is Shadow: only candidates of this very resource.
             "SLIPWAY_SHADOW": f"http://{resource.metadata.name}-{{revision}}:{PORT}",
         }
     )
+    # a volume of its own: the one for downloads has room for the version and no more
+    copy = [{"name": "features", "mountPath": FEATURES}] if reads_features(version) else []
     cache = _cache(installation.node_cache, resource.metadata.namespace, version)
     serve = container(
         "serve",
@@ -98,7 +102,7 @@ def _template(observed: Observed, revision: str, version: VersionRecord, image: 
             *trusted,
             *verify,
         ],
-        env=[*own, *store["env"]],
+        env=[*own, *online_secret(resource.spec.online_store), *store["env"]],
         envFrom=store["envFrom"],
         resources=resource.spec.resources,
         ports=[
@@ -109,7 +113,7 @@ def _template(observed: Observed, revision: str, version: VersionRecord, image: 
         readinessProbe=_probe("/v2/health/ready", periodSeconds=2, failureThreshold=3),
         livenessProbe=_probe("/v2/health/live", periodSeconds=10, failureThreshold=6),
         lifecycle={"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
-        volumeMounts=[cache.mount, {"name": "tmp", "mountPath": TMP}],
+        volumeMounts=[cache.mount, *copy, {"name": "tmp", "mountPath": TMP}],
     )
     spec = pod_spec(
         installation.pods,
@@ -117,7 +121,7 @@ def _template(observed: Observed, revision: str, version: VersionRecord, image: 
         containers=[serve],
         terminationGracePeriodSeconds=GRACE_SECONDS,
         topologySpreadConstraints=spread(selector(resource) | {LABEL_REVISION: revision}),
-        volumes=[cache.volume, {"name": "tmp", "emptyDir": {}}],
+        volumes=[cache.volume, *({"name": "features", "emptyDir": {}} for _ in copy), {"name": "tmp", "emptyDir": {}}],
     )
     template = {"metadata": {"labels": labels(resource, "serving", {LABEL_REVISION: revision})}, "spec": spec}
     merged: Object = merge(template, resource.spec.pod_template)

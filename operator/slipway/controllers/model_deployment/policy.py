@@ -30,11 +30,13 @@ def rolls_out(deployment: ModelDeployment, digest: str) -> bool:
 def revision_name(digest: str, image: str, spec: ModelDeploymentSpec) -> str:
     """Digest of the model's bytes, the image, and what of spec ends up in a pod. Replicas and deadlines do not; nor does
     anything of the operator's own, so that an upgrade of it restarts no pod."""
-    # not named while it is off: revisions from before it was there keep their names
-    grpc = {"grpc": True} if spec.grpc else {}
-    return digest_of(
-        {"model": digest, "image": image, "resources": spec.resources, "podTemplate": spec.pod_template, **grpc}
-    ).removeprefix("sha256:")[:REVISION_DIGITS]
+    made_of = {"model": digest, "image": image, "resources": spec.resources, "podTemplate": spec.pod_template}
+    # not named while they are off: revisions from before they were there keep their names
+    if spec.grpc:
+        made_of["grpc"] = True
+    if spec.online_store is not None:
+        made_of["onlineStore"] = spec.online_store.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return digest_of(made_of).removeprefix("sha256:")[:REVISION_DIGITS]
 
 
 def held_revision(deployment: ModelDeployment) -> str | None:

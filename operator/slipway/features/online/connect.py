@@ -10,8 +10,8 @@ from slipway.features.online.embedded import EmbeddedStore
 from slipway.features.online.port import OnlineStore
 from slipway.storage.port import ObjectStore
 
-CACHE = Path("~/.cache/slipway/models")
-"""Where readers of the embedded store keep their copy, when nobody says otherwise: beside the model server's downloads."""
+CACHE = Path("~/.cache/slipway/online")
+"""Where readers of the embedded store keep their copy, when nobody says otherwise."""
 
 
 def connect(url: str, store: ObjectStore, *, cache: Path = CACHE, ttl: timedelta | None = None) -> OnlineStore:

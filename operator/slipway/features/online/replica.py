@@ -47,7 +47,7 @@ class Replica:
 
     def __init__(self, store: ObjectStore, target: Target, cache: Path) -> None:
         place = hashlib.sha256(f"{store.uri}\0{target.view}".encode()).hexdigest()[:16]
-        self._folder = cache / "online" / f"{place}-{target.short}"
+        self._folder = cache / f"{place}-{target.short}"
         self._store = store
         self._target = target
         self._renewing = threading.Lock()

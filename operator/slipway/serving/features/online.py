@@ -213,7 +213,7 @@ def _trained(used: UsedView, registry: Registry, options: Options) -> tuple[Feat
 
 def _source(part: Part, target: Target, registry: Registry, options: Options) -> Source:
     try:
-        store = connect(options.online_store, registry.store, cache=options.cache, ttl=part.view.max_age)
+        store = connect(options.online_store, registry.store, cache=options.online_cache, ttl=part.view.max_age)
     except InvalidRequest as error:
         raise StartError(f"--online-store: {error}", ExitCode.USAGE) from error
     source = Source(str(target.view), part, OnlineView(part.view, store.reader(target)), store)

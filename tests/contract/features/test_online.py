@@ -18,6 +18,7 @@ from slipway.features.online.embedded import EmbeddedStore
 from slipway.features.online.port import OnlineStore, OnlineUnavailable
 from slipway.features.online.redis import RedisStore
 from slipway.registry.registry import Registry
+from slipway.storage import ObjectStore
 from slipway.storage.files import FileStore
 from tests.fakes.clock import FakeClock
 from tests.fakes.redis_server import RedisServer, redis_server
@@ -294,6 +295,26 @@ def test_a_view_over_sql(features: FeatureStore, online: OnlineStore, rows: Call
     features.ingest("visits", rows([1], [30], ago=0.5))
     features.materialize("busy", online=online)
     assert features.read_online("busy", [{"user": 1}], online=online) == [{"often": True}]
+
+
+def test_the_embedded_store_in_a_real_bucket(s3_store: ObjectStore, tmp_path: Path, rows: Callable[..., pa.Table]) -> None:
+    features = FeatureStore(Registry(s3_store))
+    online = EmbeddedStore(s3_store, tmp_path / "cache")
+    features.apply(VIEW)
+    features.ingest("visits", rows(list(range(50)), list(range(50))))
+    features.materialize("visits", online=online)
+    view = features.online("visits", online=online)
+    for user in (1, 2):
+        features.ingest("visits", rows([user], [user + 100], ago=0.5))
+
+    def again(_: int) -> bool:
+        return features.materialize("visits", online=online).whole
+
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(again, range(3))) == [False] * 3
+    view.reader.refresh()
+    assert [row[1] for row in view.get([{"user": user} for user in (1, 2, 3)]) if row] == [[101], [102], [3]]
+    view.close()
 
 
 def test_redis_that_is_away_is_told_without_its_password(features: FeatureStore, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def rolls_out(deployment: ModelDeployment, digest: str) -> bool:
 def revision_name(digest: str, image: str, spec: ModelDeploymentSpec) -> str:
     """Digest of the model's bytes, the image, and what of spec ends up in a pod. Replicas and deadlines do not; nor does
     anything of the operator's own, so that an upgrade of it restarts no pod."""
-    made_of = {"model": digest, "image": image, "resources": spec.resources, "podTemplate": spec.pod_template}
+    made_of: dict[str, Any] = {"model": digest, "image": image, "resources": spec.resources, "podTemplate": spec.pod_template}
     # not named while they are off: revisions from before they were there keep their names
     if spec.grpc:
         made_of["grpc"] = True

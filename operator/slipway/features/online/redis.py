@@ -32,6 +32,8 @@ CONNECT_SECONDS = 1.0
 ANSWER_SECONDS = 1.0
 """Longer than that a request does not wait: it is answered that its features cannot be had."""
 WRITE_SECONDS = 60.0
+CONNECTIONS = 256
+"""Of one view in one process: as many reads may be under way at once."""
 AGAIN_SECONDS = 1.0
 """After a failure so long no other request tries: a server that is away must not hold all of them up."""
 CALL = 500
@@ -184,7 +186,7 @@ class RedisReader:
         if not prefix or not keys:
             return [None] * len(keys)
         if self._later is None:  # made here: it belongs to the loop that it is first used on
-            self._later = redis.asyncio.Redis.from_url(self._url, **self._wait)
+            self._later = redis.asyncio.Redis.from_url(self._url, max_connections=CONNECTIONS, **self._wait)
         async with self._aerrors():
             found: Any = await self._later.mget([prefix + key for key in keys])
         return list(found)

@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -21,6 +22,8 @@ from slipway.storage.stream import read_chunks
 
 AT_ONCE = 64
 """Keys that are looked up on the event loop itself: so many take less than handing them to a thread does."""
+KEPT_SECONDS = 3600.0
+"""What a copy is kept after the last change to it, once there is another base."""
 _GET = "SELECT v FROM rows WHERE k = ?"
 _CACHE_KIB = 8192
 """Of each thread that reads; what else is quick is the machine's page cache."""
@@ -112,9 +115,10 @@ class Replica:
         first, *later = state.segments
         path = self._folder / f"{_name(first)}.sqlite"
         if not path.exists():
-            for old in self._folder.glob("*.sqlite*"):
-                if self._base not in old.name or not self._base:  # others still look up in the one before
-                    old.unlink(missing_ok=True)
+            for old in self._folder.glob("*.sqlite*"):  # other processes still look up in the one before
+                with suppress(OSError):
+                    if time.time() - old.stat().st_mtime > KEPT_SECONDS:
+                        old.unlink()
             new = self._folder / "new"
             download(self._store, first, new)
             segments.open_for_merging(new, durable=True).close()

@@ -23,13 +23,14 @@ def main() -> int:
         sys.stderr.write(f"settings cannot be used: {error}\n")
         return 2
     # after the logs are set up, so that what these import can log
-    from slipway.controllers import app_build, model_build, model_deployment
+    from slipway.controllers import app_build, feature_view, model_build, model_deployment
     from slipway.reconcile.process import run
 
     factories: dict[str, ControllerFactory] = {
         "ModelBuild": model_build.CONTROLLER_FACTORY,
         "AppBuild": app_build.CONTROLLER_FACTORY,
         "ModelDeployment": model_deployment.CONTROLLER_FACTORY,
+        "FeatureView": feature_view.CONTROLLER_FACTORY,
     }
     try:
         return asyncio.run(run(settings, factories))

@@ -16,7 +16,7 @@ IMMUTABLE = {
     "Deployment": ("selector",),
 }
 WITH_GENERATION = frozenset(
-    {"ModelBuild", "AppBuild", "ModelDeployment", "Job", "Deployment", "PodDisruptionBudget", "HTTPRoute"}
+    {"ModelBuild", "AppBuild", "ModelDeployment", "FeatureView", "Job", "Deployment", "PodDisruptionBudget", "HTTPRoute"}
 )
 WITH_STATUS = frozenset({*WITH_GENERATION, "Service", "Pod", "Namespace"})
 MAX_ANNOTATIONS = 262144

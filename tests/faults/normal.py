@@ -17,7 +17,7 @@ GENERATIONS = frozenset({"generation", "observedGeneration"})
 ATTESTED = re.compile(rb'"(predicateType|bomFormat)":')
 BY_NATURE = frozenset({"writer", "timings", "draft"})
 """``draft`` is a digest over times among other things."""
-CUSTOM = frozenset({"ModelBuild", "AppBuild", "ModelDeployment"})
+CUSTOM = frozenset({"ModelBuild", "AppBuild", "ModelDeployment", "FeatureView"})
 
 
 def objects(api: FakeApiServer, ignore: Iterable[str] = ("Event",)) -> dict[str, Any]:

@@ -140,7 +140,7 @@ class Operator:
         self._schedule = Schedule()
         self._backoff = Backoff(jitter=0.0)
         deps = world.deps()
-        moves = RegistryMoves(deps.kube, deps.registry, deps.blobs, deps.executor, _no_fence)
+        moves = RegistryMoves(deps.kube, deps.registry, deps.blobs, deps.executor, _no_fence, now=world.clock)
         self.driver = Driver(
             deps.kube,
             {kind: factory(deps) for kind, factory in world.factories.items()},

@@ -1,4 +1,4 @@
-"""What the three kinds share: base models, types with their limits, sources, names of labels and annotations.
+"""What the kinds share: base models, types with their limits, sources, names of labels and annotations.
 
 A field's docstring-like `description` is what ``kubectl explain`` shows. Rules (CEL) are evaluated by the API server;
 `slipway.api.crd` copies them into the schema. Types carry their maximum: the server's CEL cost budget needs one.

@@ -85,8 +85,9 @@ class Reason:
 REASONS: dict[str, Reason] = {}
 """All reasons by name, for the spec pages and their test."""
 
-_B, _A, _D = "ModelBuild", "AppBuild", "ModelDeployment"
-_BUILDS, _ALL = (_B, _A), (_B, _A, _D)
+_B, _A, _D, _V = "ModelBuild", "AppBuild", "ModelDeployment", "FeatureView"
+_BUILDS, _ALL = (_B, _A), (_B, _A, _D)  # kinds with pods
+_EVERY = (*_ALL, _V)
 
 
 def _reason(name: str, kinds: str | tuple[str, ...], polarity: Polarity, meaning: str) -> str:
@@ -107,6 +108,8 @@ PUSHED = _reason("Pushed", _A, "done", "The image is in its repository; status.i
 SERVING = _reason("Serving", _D, "done", "The wanted version is ready on all replicas and receives the traffic.")
 NO_REPLICAS = _reason("NoReplicas", _D, "done", "spec.replicas is 0, so nothing is served. Available is False with this reason.")
 
+APPLIED = _reason("Applied", _V, "done", "The definition is the present revision in the feature store.")
+
 # ---- working ----
 PROMOTING = _reason(
     "Promoting",
@@ -115,7 +118,7 @@ PROMOTING = _reason(
     "The alias points to the version; ModelDeployments of this namespace that follow it have not begun with it yet. For so long this is not "
     "Ready, so that whoever waits for both never finds everything done between the two. Half a minute at most.",
 )
-PENDING = _reason("Pending", _ALL, "working", "Seen for the first time, or the spec is new; nothing has been decided yet.")
+PENDING = _reason("Pending", _EVERY, "working", "Seen for the first time, or the spec is new; nothing has been decided yet.")
 BUILDING = _reason("Building", _BUILDS, "working", "The Job of the build exists and has not finished.")
 RETRYING = _reason(
     "Retrying",
@@ -163,13 +166,15 @@ SECRET_MISSING = _reason(
     "waiting",
     "A Secret that the pods need is not in this namespace: the store's, or output.credentialsSecret.",
 )
-STORE_UNAVAILABLE = _reason("StoreUnavailable", _ALL, "waiting", "The object store does not answer. Tried again with back-off.")
+STORE_UNAVAILABLE = _reason("StoreUnavailable", _EVERY, "waiting", "The object store does not answer. Tried again with back-off.")
 REGISTRY_UNAVAILABLE = _reason(
     "RegistryUnavailable", _A, "waiting", "The image registry does not answer. Tried again with back-off."
 )
-API_UNAVAILABLE = _reason("ApiUnavailable", _ALL, "waiting", "The API server does not answer or asks for patience. Tried again.")
+API_UNAVAILABLE = _reason(
+    "ApiUnavailable", _EVERY, "waiting", "The API server does not answer or asks for patience. Tried again."
+)
 INTERNAL_ERROR = _reason(
-    "InternalError", _ALL, "waiting", "An error in the operator itself; its log has the details. Tried again."
+    "InternalError", _EVERY, "waiting", "An error in the operator itself; its log has the details. Tried again."
 )
 GIT_UNAVAILABLE = _reason("GitUnavailable", _BUILDS, "waiting", "The Git server does not answer. Tried again with back-off.")
 MODEL_NOT_FOUND = _reason(
@@ -196,6 +201,12 @@ NOT_VERIFIED = _reason(
 )
 APP_BUILD_NOT_FOUND = _reason("AppBuildNotFound", _D, "waiting", "There is no AppBuild of this name in the namespace.")
 IMAGE_NOT_READY = _reason("ImageNotReady", _D, "waiting", "The AppBuild has not pushed an image yet.")
+VIEW_NOT_FOUND = _reason(
+    "ViewNotFound", _V, "waiting", "A feature view that source.sql reads is not in the feature store; the message names it."
+)
+TABLE_NOT_FOUND = _reason(
+    "TableNotFound", _V, "waiting", "The definition is applied, but there is no Delta table at source.delta."
+)
 BLOB_MISSING = _reason(
     "BlobMissing",
     _D,
@@ -204,7 +215,13 @@ BLOB_MISSING = _reason(
 )
 
 # ---- stalled: needs a person or a new spec ----
-INVALID_SPEC = _reason("InvalidSpec", _ALL, "stalled", "A field says something that cannot be; the message names it.")
+INVALID_SPEC = _reason("InvalidSpec", _EVERY, "stalled", "A field says something that cannot be; the message names it.")
+DEFINITION_REFUSED = _reason(
+    "DefinitionRefused",
+    _V,
+    "stalled",
+    "The definition cannot follow the one that is in force: rows that are there could not be read by it. That one stays.",
+)
 INVALID_PARAMS = _reason(
     "InvalidParams", _B, "stalled", "A value in trainer.params is not a string, a finite number or a boolean."
 )
@@ -234,11 +251,11 @@ REJECTED = _reason(
 )
 STORE_UNSUITABLE = _reason(
     "StoreUnsuitable",
-    _ALL,
+    _EVERY,
     "stalled",
     "The object store breaks a promise that the registry rests on (conditional writes); the message says which.",
 )
-STORE_DENIED = _reason("StoreDenied", _ALL, "stalled", "The object store refuses the credentials, or they lack a permission.")
+STORE_DENIED = _reason("StoreDenied", _EVERY, "stalled", "The object store refuses the credentials, or they lack a permission.")
 NAME_TAKEN = _reason(
     "NameTaken",
     _ALL,

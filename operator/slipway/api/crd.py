@@ -18,6 +18,7 @@ import yaml
 
 from slipway.api.app_build import AppBuild
 from slipway.api.common import DNS_LABEL, GROUP, LABEL_WORDS, MAX_NAME, VERSION, Resource
+from slipway.api.feature_view import FeatureView
 from slipway.api.model_build import ModelBuild
 from slipway.api.model_deployment import ModelDeployment
 
@@ -79,6 +80,8 @@ class Kind:
     short: str
     columns: tuple[Column, ...]
     letter_first: bool = False
+    longest_name: int = MAX_NAME
+    why_longest: str = "because Jobs, Deployments and labels are named after it"
 
 
 KINDS = (
@@ -128,6 +131,25 @@ KINDS = (
         ),
         letter_first=True,
     ),
+    Kind(
+        FeatureView,
+        "featureviews",
+        "fv",
+        (
+            *_READY,
+            Column("Revision", ".status.revision.number", "integer", "Revision of the definition that is in force."),
+            Column("Rows", ".status.table.rows", "integer", "Rows of its table."),
+            Column("Newest", ".status.freshness.lastEventTime", "date", "Time since the newest event."),
+            Column("Ingested", ".status.freshness.lastIngested", "date", "Time since rows were last written."),
+            Column("Complete", ".status.quality.complete", description="Share of values that are there.", wide=True),
+            Column("Table", ".status.table.version", "integer", "Version of the Delta table.", wide=True),
+            Column("Digest", ".status.revision.digest", description="Digest of the definition.", wide=True),
+            _MESSAGE,
+            _AGE,
+        ),
+        longest_name=63,
+        why_longest="as names of feature views have",
+    ),
 )
 
 
@@ -142,7 +164,7 @@ def structural(schema: Schema, definitions: Mapping[str, Schema], path: str = ""
     if "const" in schema:
         schema["enum"] = [schema.pop("const")]
     default = schema.pop("default", None)
-    if isinstance(default, (bool, int, float, str)) and defaults:
+    if isinstance(default, (bool, int, float, str)) and default != "" and defaults:
         schema["default"] = default
     for word in _FORBIDDEN:
         if word in schema:
@@ -233,9 +255,8 @@ def schema_of(kind: Kind) -> Schema:
         },
         "x-kubernetes-validations": [
             {
-                "rule": f"self.metadata.name.size() <= {MAX_NAME}",
-                "message": f"metadata.name: at most {MAX_NAME} characters, because Jobs, Deployments and labels are"
-                f" named after it",
+                "rule": f"self.metadata.name.size() <= {kind.longest_name}",
+                "message": f"metadata.name: at most {kind.longest_name} characters, {kind.why_longest}",
             },
             {
                 "rule": f"self.metadata.name.matches('{label}')",

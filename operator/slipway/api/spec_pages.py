@@ -14,7 +14,12 @@ from pathlib import Path
 
 from slipway.api.conditions import AVAILABLE, BUILD_REASONS, REASONS, TYPES, Polarity
 
-PAGES = {"ModelBuild": "model-build.md", "AppBuild": "app-build.md", "ModelDeployment": "model-deployment.md"}
+PAGES = {
+    "ModelBuild": "model-build.md",
+    "AppBuild": "app-build.md",
+    "ModelDeployment": "model-deployment.md",
+    "FeatureView": "feature-view.md",
+}
 
 _POLARITY: dict[Polarity, str] = {
     "done": "Ready=True",

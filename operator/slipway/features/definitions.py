@@ -1,4 +1,7 @@
-"""Feature views as data: what a person writes, what makes it another definition, and what may follow it. Pure."""
+"""Feature views as data: what a person writes, what makes it another definition, and what may follow it. Pure.
+
+`ViewSpec` is also ``spec`` of the resource FeatureView, so its fields carry what the API server needs to refuse a wrong one.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
+from slipway.api.common import rules
 from slipway.features.errors import InvalidDefinition
 from slipway.registry.records import digest_of
 
@@ -18,6 +22,7 @@ KEY_TYPES = ("bool", "int32", "int64", "string", "date")
 TYPES = ("bool", "int32", "int64", "float32", "float64", "string", "date", "timestamp", "binary")
 LIST = re.compile(r"list<(bool|int32|int64|float32|float64|string)>")
 """Besides `TYPES`: lists, as embeddings are."""
+_LISTS = tuple(f"list<{name}>" for name in ("bool", "int32", "int64", "float32", "float64", "string"))
 RESERVED = "_slipway_"
 MAX_FEATURES = 2000
 MAX_KEYS = 16
@@ -75,6 +80,15 @@ def _check_key_type(text: str) -> str:
 
 
 Column = Annotated[str, AfterValidator(check_column)]
+MAX_COLUMN = 128
+_KEYED: dict[str, Any] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
+
+
+def _column_rules(field: str) -> dict[str, Any]:
+    return rules(
+        ("self.matches('^[A-Za-z_][A-Za-z0-9_]*$')", f"{field}: letters, digits and '_', not a digit first"),
+        (f"!self.startsWith('{RESERVED}')", f"{field}: names that begin with {RESERVED} are Slipway's own"),
+    )
 
 
 class _Part(BaseModel):
@@ -86,27 +100,52 @@ class _Part(BaseModel):
 class EntityKey(_Part):
     """A column that says which entity a row is about."""
 
-    name: Column
-    type: Annotated[str, AfterValidator(_check_key_type)] = "int64"
-    description: str = Field(default="", max_length=1000)
+    name: Column = Field(max_length=MAX_COLUMN, description="Name of the column.", json_schema_extra=_column_rules("name"))
+    type: Annotated[str, AfterValidator(_check_key_type)] = Field(
+        default="int64",
+        description="Type of the column: one in which two equal values are equal. Default: int64.",
+        json_schema_extra={"enum": list(KEY_TYPES)},
+    )
+    description: str = Field(default="", max_length=1000, description="What it is, for people. Default: nothing.")
 
 
 class Feature(_Part):
     """A column that models are trained on."""
 
-    name: Column
-    type: Annotated[str, AfterValidator(_check_type)] = "float64"
-    description: str = Field(default="", max_length=1000)
+    name: Column = Field(max_length=MAX_COLUMN, description="Name of the column.", json_schema_extra=_column_rules("name"))
+    type: Annotated[str, AfterValidator(_check_type)] = Field(
+        default="float64",
+        description="Type of the column; lists are for embeddings. Default: float64.",
+        json_schema_extra={"enum": [*TYPES, *_LISTS]},
+    )
+    description: str = Field(default="", max_length=1000, description="What it is, for people. Default: nothing.")
 
 
 class Source(_Part):
     """Where rows come from when they are not ingested: exactly one of the members."""
 
-    delta: str | None = Field(default=None, max_length=1024)
-    """URI of a Delta table that others write."""
-    sql: str | None = Field(default=None, max_length=20_000)
-    """A SELECT over the tables of `views`, by their names (with ``-`` written as ``_``)."""
-    views: tuple[Annotated[str, AfterValidator(check_name)], ...] = Field(default=(), max_length=32)
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            ("has(self.delta) != has(self.sql)", "source: give exactly one of delta, sql"),
+            ("has(self.sql) == has(self.views)", "source: sql and views go together: name the feature views that the SQL reads"),
+        )
+    )
+    delta: str | None = Field(
+        default=None,
+        max_length=1024,
+        description="URI of a Delta table that others write: s3://bucket/folder.",
+        json_schema_extra=rules(
+            ("self.matches('^s3://[a-z0-9][a-z0-9.-]+[a-z0-9]/[^\\\\s]+$')", "delta: write s3://bucket/folder of the table")
+        ),
+    )
+    sql: str | None = Field(
+        default=None,
+        max_length=20_000,
+        description="A SELECT over the tables of views, by their names (with '-' written as '_').",
+    )
+    views: tuple[Annotated[str, AfterValidator(check_name), Field(max_length=63)], ...] = Field(
+        default=(), max_length=32, description="Feature views of this namespace that the SQL reads."
+    )
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -119,22 +158,71 @@ class Source(_Part):
         return self
 
 
-class FeatureView(_Part):
-    """A feature view as a person writes it, in YAML or in Python."""
+class ViewSpec(_Part):
+    """A feature view but for its name."""
 
-    name: Annotated[str, AfterValidator(check_name)]
-    description: str = Field(default="", max_length=4000)
-    entities: tuple[EntityKey, ...] = Field(min_length=1, max_length=MAX_KEYS)
-    event_time: Column = "event_time"
-    """Column with the time from which a row's values held. Times have a zone."""
-    created_time: Column | None = None
-    """Column with the time at which a row became known. None: Slipway notes when it was ingested."""
-    ttl: Annotated[str, AfterValidator(_check_ttl)] | None = None
-    """Age beyond which a row counts as not there. None: rows do not expire."""
-    features: tuple[Feature, ...] = Field(min_length=1, max_length=MAX_FEATURES)
-    source: Source | None = None
-    """None: a table of the view's own, into which rows are ingested."""
-    tags: dict[str, Annotated[str, Field(max_length=256)]] = Field(default_factory=dict, max_length=64)
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "!self.entities.exists(e, e.name == self.eventTime) && !self.features.exists(f, f.name == self.eventTime)",
+                "spec: eventTime is the name of an entity key or a feature too; each column is there once",
+            ),
+            (
+                "!has(self.createdTime) || (self.createdTime != self.eventTime"
+                " && !self.entities.exists(e, e.name == self.createdTime)"
+                " && !self.features.exists(f, f.name == self.createdTime))",
+                "spec: createdTime is the name of another column too; each column is there once",
+            ),
+            (
+                "!self.entities.exists(e, self.features.exists(f, f.name == e.name))",
+                "spec: a feature has the name of an entity key; each column is there once",
+            ),
+        )
+    )
+    description: str = Field(default="", max_length=4000, description="What the view holds, for people. Default: nothing.")
+    entities: tuple[EntityKey, ...] = Field(
+        min_length=1,
+        max_length=MAX_KEYS,
+        description="Columns that say which entity a row is about; several make a composite key.",
+        json_schema_extra=_KEYED,
+    )
+    event_time: Column = Field(
+        default="event_time",
+        max_length=MAX_COLUMN,
+        description="Column with the time from which a row's values held. Times have a zone. Default: event_time.",
+        json_schema_extra=_column_rules("eventTime"),
+    )
+    created_time: Column | None = Field(
+        default=None,
+        description="Column with the time at which a row became known. Default: none, Slipway notes when it was ingested.",
+        json_schema_extra={"maxLength": MAX_COLUMN, **_column_rules("createdTime")},
+    )
+    ttl: Annotated[str, AfterValidator(_check_ttl)] | None = Field(
+        default=None,
+        description="Age beyond which a row counts as not there, as 30d, 12h or 1d12h. Default: rows do not expire.",
+        json_schema_extra={
+            "maxLength": 64,
+            **rules(
+                (
+                    "self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h|d|w))+$')",
+                    "ttl: not a duration: write 30d, 12h, 15m or 90s",
+                ),
+                ("self.matches('[1-9]')", "ttl: no row would ever be young enough; leave ttl out for rows that do not expire"),
+            ),
+        },
+    )
+    features: tuple[Feature, ...] = Field(
+        min_length=1,
+        max_length=MAX_FEATURES,
+        description="Columns that models are trained on.",
+        json_schema_extra=_KEYED,
+    )
+    source: Source | None = Field(
+        default=None, description="Where rows come from. Default: a table of the view's own, into which rows are ingested."
+    )
+    tags: dict[str, Annotated[str, Field(max_length=256)]] = Field(
+        default_factory=dict, max_length=64, description="Words by which people find the view. Default: none."
+    )
 
     @field_validator("ttl", mode="before")
     @classmethod
@@ -177,6 +265,12 @@ class FeatureView(_Part):
         """The TTL."""
         return parse_duration(self.ttl) if self.ttl is not None else None
 
+
+class FeatureView(ViewSpec):
+    """A feature view as a person writes it, in YAML or in Python."""
+
+    name: Annotated[str, AfterValidator(check_name)]
+
     @property
     def digest(self) -> str:
         """Of everything that determines a value: descriptions and tags are left out."""
@@ -194,7 +288,7 @@ class FeatureView(_Part):
 
     def to_dict(self) -> dict[str, Any]:
         """As it is written in YAML."""
-        return self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        return {"name": self.name, **self.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"name"})}
 
 
 def parse(document: Any, where: str = "feature view") -> FeatureView:

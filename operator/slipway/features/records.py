@@ -4,6 +4,7 @@
 
     features/<namespace>/<view>/definitions/<%012d>.json   one object per revision; the highest is the present
     features/<namespace>/<view>/table/                     the view's Delta table
+    features/<namespace>/<view>/ingestions/<%012d>.json    what each ingestion wrote, the newest first (`ingested.key`)
     features/<namespace>/<name>/snapshots/<%012d>.json     frozen training sets, numbered; their Parquet lies in blobs/
 """
 
@@ -64,6 +65,35 @@ class ColumnStatistics(Document):
     edges: tuple[float, ...] = ()
     counts: tuple[int, ...] = ()
     top: tuple[tuple[str, int], ...] = ()
+
+
+class Ingestion(Document):
+    """What one batch added to a view's table. Exact, but for `statistics`, which are those of a sample."""
+
+    schema_version: int = SCHEMA_VERSION
+    namespace: str
+    view: str
+    revision: int = Field(ge=1)
+    definition: Digest
+    table_version: int = Field(ge=0)
+    """The version of the table that has the rows."""
+    at: datetime
+    rows: int = Field(ge=0)
+    nulls: dict[str, int] = Field(default_factory=dict)
+    """By feature: rows of the batch without a value."""
+    first_event: datetime | None = None
+    last_event: datetime | None = None
+    """Earliest and latest event time of the batch."""
+    table_rows: int | None = Field(default=None, ge=0)
+    """Rows of the table with this batch; None: not known."""
+    table_nulls: dict[str, int] = Field(default_factory=dict)
+    """By feature: rows of the table without a value, as far as its log tells (the first 32 columns)."""
+    newest_event: datetime | None = None
+    """Latest event time of the table; None: not known."""
+    sampled: int = Field(default=0, ge=0)
+    """Rows of the sample."""
+    statistics: tuple[ColumnStatistics, ...] = ()
+    """Of the sample; at most 200 columns."""
 
 
 class SnapshotDraft(Document):

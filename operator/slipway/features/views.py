@@ -11,7 +11,7 @@ from slipway.features.records import Revision
 from slipway.registry import documents
 from slipway.registry.errors import LostRace, closest
 from slipway.registry.names import ModelName
-from slipway.registry.sequence import NumberedLog
+from slipway.registry.sequence import NumberedLog, Position
 from slipway.storage.port import ObjectStore
 
 _TRIES = 8
@@ -47,6 +47,10 @@ class Views:
         known = [other.model for other in self.names(name.namespace)]
         similar = [f"{name.namespace}/{other}" for other in closest(name.model, known)]
         raise UnknownView(f"no feature view {name} in {self._store.uri}.", similar)
+
+    def last(self, name: ModelName, near: int = 0) -> int:
+        """The highest revision's number; 0 when there is none. One request when `near`, a number seen before, still is there."""
+        return self._log(name, near).position().last
 
     def find(self, name: ModelName, digest: str) -> Revision | None:
         """The newest revision with that definition digest."""
@@ -85,9 +89,9 @@ class Views:
                 return revision
         raise LostRace(f"feature view {name}: others change it all the time; look at it and apply again")
 
-    def _log(self, name: ModelName) -> NumberedLog:
-        prefix = f"features/{name.namespace}/{name.model}/definitions/"
-        return NumberedLog(self._store, prefix, f"index/last/definitions/{name}.json")
+    def _log(self, name: ModelName, near: int = 0) -> NumberedLog:
+        prefix, hint = f"features/{name.namespace}/{name.model}/definitions/", f"index/last/definitions/{name}.json"
+        return NumberedLog(self._store, prefix, hint, ends={hint: Position(near, near)} if near else None)
 
 
 def definition(revision: Revision) -> FeatureView:

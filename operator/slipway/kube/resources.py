@@ -10,6 +10,7 @@ VERSION = "v1alpha1"
 MODEL_BUILD = Resource(GROUP, VERSION, "ModelBuild", "modelbuilds")
 APP_BUILD = Resource(GROUP, VERSION, "AppBuild", "appbuilds")
 MODEL_DEPLOYMENT = Resource(GROUP, VERSION, "ModelDeployment", "modeldeployments")
+FEATURE_VIEW = Resource(GROUP, VERSION, "FeatureView", "featureviews")
 
 CONFIG_MAP = Resource("", "v1", "ConfigMap", "configmaps")
 SECRET = Resource("", "v1", "Secret", "secrets")
@@ -33,6 +34,7 @@ BY_KIND = {
         MODEL_BUILD,
         APP_BUILD,
         MODEL_DEPLOYMENT,
+        FEATURE_VIEW,
         CONFIG_MAP,
         SECRET,
         SERVICE,

@@ -61,6 +61,7 @@ class Applier:
             children=tuple(children),
             registered=moved.registered,
             moved=moved.aliases,
+            revision=moved.revision,
             requeue_after=_requeue(planned.requeue_after, children),
         )
 

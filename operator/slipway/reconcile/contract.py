@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
+from slipway.features.definitions import FeatureView
+from slipway.features.records import Revision
 from slipway.kube.port import Object, Resource
 from slipway.provenance.facts import BuildFacts
 from slipway.reconcile.runs import RunEvent
@@ -117,7 +119,16 @@ class DropPin:
     name: str
 
 
-Move = PutBlobs | PutRequest | StoreLog | RegisterVersion | MoveAlias | PutPin | DropPin
+@dataclass(frozen=True)
+class ApplyDefinition:
+    """Makes `view` the present revision of its name in the feature store."""
+
+    namespace: str
+    view: FeatureView
+    by: str
+
+
+Move = ApplyDefinition | PutBlobs | PutRequest | StoreLog | RegisterVersion | MoveAlias | PutPin | DropPin
 
 
 @dataclass(frozen=True)
@@ -167,6 +178,8 @@ class Applied(Generic[D]):
     children: tuple[Object, ...] = ()
     registered: VersionRecord | None = None
     moved: tuple[AliasMove, ...] = ()
+    revision: Revision | None = None
+    """Of the feature view that was applied."""
     requeue_after: float | None = None
 
 

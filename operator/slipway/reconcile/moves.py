@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
+from slipway.features.errors import InvalidDefinition
+from slipway.features.records import Revision
+from slipway.features.views import Views
 from slipway.kube.port import Kube
 from slipway.provenance.attest import Attester
 from slipway.reconcile.contract import (
+    ApplyDefinition,
+    Conflict,
     DropPin,
     Move,
     MoveAlias,
@@ -21,6 +28,7 @@ from slipway.reconcile.contract import (
 from slipway.reconcile.errors import INTERNAL_ERROR
 from slipway.reconcile.stores import Blocking
 from slipway.registry.blobs import Blobs
+from slipway.registry.errors import LostRace
 from slipway.registry.records import AliasMove, VersionRecord
 from slipway.registry.registry import Registry
 from slipway.training.contract import attempt_prefix
@@ -35,6 +43,7 @@ class Moved:
 
     registered: VersionRecord | None = None
     aliases: tuple[AliasMove, ...] = ()
+    revision: Revision | None = None
 
 
 class RegistryMoves:
@@ -48,6 +57,7 @@ class RegistryMoves:
         blocking: Blocking,
         fence: Callable[[], None],
         attester: Attester | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._kube = kube
         self._registry = registry
@@ -55,12 +65,15 @@ class RegistryMoves:
         self._blocking = blocking
         self._fence = fence
         self._attester = attester or Attester()
+        self._now = now
 
     async def make(self, move: Move, moved: Moved) -> None:
         """Raises the store's, the registry's and the API server's errors."""
         self._fence()
         run = self._blocking.run
         match move:
+            case ApplyDefinition():
+                moved.revision = await run(self._apply_definition, move)
             case PutBlobs(blobs):
                 await run(self._put_blobs, blobs.values())
             case PutRequest(build_id, attempt, document):
@@ -79,6 +92,13 @@ class RegistryMoves:
                 await run(self._registry.pin, kind, namespace, name, versions=versions, blobs=blobs, images=images)
             case DropPin(kind, namespace, name):
                 await run(self._registry.unpin, kind, namespace, name)
+
+    def _apply_definition(self, move: ApplyDefinition) -> Revision:
+        views = Views(self._registry.store)
+        try:
+            return views.apply(move.namespace, move.view, by=move.by, writer=str(uuid.uuid4()), now=self._now)
+        except (InvalidDefinition, LostRace) as error:  # somebody was there first, with another definition
+            raise Conflict(str(error)) from error
 
     def _put_blobs(self, blobs: Iterable[bytes]) -> None:
         for data in blobs:

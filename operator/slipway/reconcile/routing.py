@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from slipway.api.common import GROUP, LABEL_KIND, LABEL_NAME
-from slipway.kube.resources import APP_BUILD, MODEL_BUILD, MODEL_DEPLOYMENT
+from slipway.kube.resources import APP_BUILD, FEATURE_VIEW, MODEL_BUILD, MODEL_DEPLOYMENT
 from slipway.reconcile.contract import Key
 
-RESOURCES = (MODEL_BUILD, APP_BUILD, MODEL_DEPLOYMENT)
+RESOURCES = (MODEL_BUILD, APP_BUILD, MODEL_DEPLOYMENT, FEATURE_VIEW)
 KINDS = frozenset(resource.kind for resource in RESOURCES)
 FEEDS_DEPLOYMENTS = frozenset({MODEL_BUILD.kind, APP_BUILD.kind})
 """Kinds whose result a ModelDeployment waits for: a new alias or image has to arrive there without delay."""

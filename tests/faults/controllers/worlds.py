@@ -1,4 +1,4 @@
-"""What the scenarios over the three controllers share: resources, and pods that do what real ones would."""
+"""What the scenarios over the controllers share: resources, and pods that do what real ones would."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from slipway.controllers.app_build import CONTROLLER_FACTORY as APP_BUILD
+from slipway.controllers.feature_view import CONTROLLER_FACTORY as FEATURE_VIEW
 from slipway.controllers.model_build import CONTROLLER_FACTORY as MODEL_BUILD
 from slipway.controllers.model_deployment import CONTROLLER_FACTORY as MODEL_DEPLOYMENT
 from slipway.images.contract import AppBuildRequest, AppBuildResult, AppLayer
@@ -35,7 +36,12 @@ def points_of_a_kind() -> int | None:
 
 
 def world(*kinds: str, settings: Settings = SETTINGS) -> World:
-    factories = {"ModelBuild": MODEL_BUILD, "AppBuild": APP_BUILD, "ModelDeployment": MODEL_DEPLOYMENT}
+    factories = {
+        "ModelBuild": MODEL_BUILD,
+        "AppBuild": APP_BUILD,
+        "ModelDeployment": MODEL_DEPLOYMENT,
+        "FeatureView": FEATURE_VIEW,
+    }
     made = World({kind: factories[kind] for kind in kinds or factories}, settings)
     made.api.make(config_map("code", CODE))
     made.bucket("data").put("train.parquet", b"rows")
@@ -69,6 +75,15 @@ def app_build(**spec: Any) -> Object:
 
 def model_deployment(**spec: Any) -> Object:
     return _resource("ModelDeployment", "cancer", {"model": {"name": "cancer", "alias": "champion"}, "replicas": 2} | spec)
+
+
+def feature_view(name: str = "visits", **spec: Any) -> Object:
+    body = {
+        "entities": [{"name": "user"}],
+        "eventTime": "happened",
+        "features": [{"name": "pages", "type": "int64"}, {"name": "country", "type": "string"}],
+    }
+    return _resource("FeatureView", name, body | spec)
 
 
 def _resource(kind: str, name: str, spec: Object) -> Object:

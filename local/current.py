@@ -17,7 +17,7 @@ from local.shell import Runner, run
 from local.tools import need_all
 
 OPERATOR_NAMESPACE, RELEASE, DEMO_NAMESPACE = "slipway-system", "slipway", "demo"
-KINDS = ("modelbuilds", "appbuilds", "modeldeployments")
+KINDS = ("modelbuilds", "appbuilds", "modeldeployments", "featureviews")
 RIGHTS = (
     ("create", "namespaces"),
     ("create", "customresourcedefinitions.apiextensions.k8s.io"),

@@ -57,7 +57,7 @@ def definitions() -> str:
 
 
 def argocd_config_map() -> str:
-    """The part of ``argocd-cm`` that teaches Argo CD the health of the three kinds, and what can be done to them."""
+    """The part of ``argocd-cm`` that teaches Argo CD the health of the kinds, and what can be done to them."""
     lines = [
         "# Merge into Argo CD's own: kubectl -n argocd patch configmap argocd-cm --patch-file argocd-cm.yaml",
         "apiVersion: v1",

@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from slipway.kube.resources import BY_KIND
+from slipway.kube.resources import BY_KIND, FEATURE_VIEW
 from slipway.reconcile.kopf_glue import CHILDREN
 from slipway.reconcile.routing import RESOURCES
 from tests.chart.helm import Object, of_kind
 from tests.fakes.api_server import Call
-from tests.faults.controllers import test_app_build, test_gateway, test_model_build, test_model_deployment, test_scaling, worlds
+from tests.faults.controllers import (
+    test_app_build,
+    test_feature_view,
+    test_gateway,
+    test_model_build,
+    test_model_deployment,
+    test_scaling,
+    worlds,
+)
 from tests.faults.sweep import Report, run_reference
 
 OPERATOR = "system:serviceaccount:slipway-system:slipway"
@@ -70,7 +78,7 @@ def of_call(call: Call) -> set[Right]:
 
 
 async def used_by_controllers() -> set[Right]:
-    """From whole lives of the three kinds on the in-memory API server, and a pod that is killed."""
+    """From whole lives of the kinds on the in-memory API server, and a pod that is killed."""
     rights: set[Right] = set()
     lives = (
         test_model_build.LIFE,
@@ -79,6 +87,7 @@ async def used_by_controllers() -> set[Right]:
         test_model_deployment.LIFE,
         test_scaling.LIFE,
         test_gateway.LIFE,
+        test_feature_view.LIFE,
     )
     for life in lives:
         reference = await run_reference(life, Report("rights"))
@@ -98,7 +107,8 @@ def used_by_machinery() -> set[Right]:
     for resource in RESOURCES:
         name = f"{resource.group}/{resource.plural}"
         rights |= {Right("list", name), Right("watch", name), Right("get", name)}
-        rights.add(Right("update", f"{name}/finalizers"))  # blockOwnerDeletion in owner references
+        if resource is not FEATURE_VIEW:  # which owns nothing
+            rights.add(Right("update", f"{name}/finalizers"))  # blockOwnerDeletion in owner references
     for child in CHILDREN:
         rights |= {Right("list", f"{child.group}/{child.plural}"), Right("watch", f"{child.group}/{child.plural}")}
         rights.add(Right("get", f"{child.group}/{child.plural}"))  # one that observe did not see, before it is applied

@@ -14,7 +14,7 @@ from slipway.api import conditions
 from tests.chart.helm import ROOT
 
 SCRIPTS = ROOT / "manifests/argocd/resource_customizations/slipway.dev"
-KINDS = ("ModelBuild", "AppBuild", "ModelDeployment")
+KINDS = ("ModelBuild", "AppBuild", "ModelDeployment", "FeatureView")
 STATES = {"Healthy", "Progressing", "Degraded", "Suspended", "Missing", "Unknown"}
 
 

@@ -43,7 +43,7 @@ def test_the_api_server_takes_what_kustomize_builds(server: Server, folder: Path
     assert answer.ok, answer.words
     objects = built(server, folder)
     assert len(answer.out.splitlines()) == len(objects)
-    assert len(of_kind(objects, "CustomResourceDefinition")) == 3
+    assert len(of_kind(objects, "CustomResourceDefinition")) == 4
 
 
 def test_kustomize_installs_what_the_chart_installs(helm: Helm, server: Server) -> None:

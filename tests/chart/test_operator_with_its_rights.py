@@ -1,5 +1,5 @@
 """The real operator process with the chart's settings and service account on a real API server whose audit log shows
-every request: all three kinds live and die, and nothing is forbidden to it that it asks for."""
+every request: all kinds live and die, and nothing is forbidden to it that it asks for."""
 
 from __future__ import annotations
 
@@ -22,7 +22,17 @@ import yaml
 from slipway.controllers.model_deployment.scaling import HELPERS
 from slipway.kube.client import KubeClient
 from slipway.kube.port import Conflict, Object, Rejected
-from slipway.kube.resources import APP_BUILD, DEPLOYMENT, HTTP_ROUTE, JOB, LEASE, MODEL_BUILD, MODEL_DEPLOYMENT, SERVICE
+from slipway.kube.resources import (
+    APP_BUILD,
+    DEPLOYMENT,
+    FEATURE_VIEW,
+    HTTP_ROUTE,
+    JOB,
+    LEASE,
+    MODEL_BUILD,
+    MODEL_DEPLOYMENT,
+    SERVICE,
+)
 from slipway.registry.registry import Registry
 from tests.chart import rights
 from tests.chart.helm import NAMESPACE, ROOT, Helm, environment
@@ -192,11 +202,12 @@ async def until(condition: Callable[[], Awaitable[bool]], what: str, deadline: f
 
 
 async def live_and_die(team: Team) -> None:
-    """Everything that the three kinds can have written for them: made, changed in the middle, replaced, deleted."""
+    """Everything that the kinds can have written for them: made, changed in the middle, replaced, deleted."""
     await team.kube.create({**worlds.config_map("code", worlds.CODE), "metadata": {"name": "code", "namespace": TEAM}})
     await team.put(worlds.model_build(inputs=[]))
     await team.put(worlds.app_build())
     await team.put(worlds.model_deployment())
+    await team.put(worlds.feature_view())
 
     async def training() -> bool:
         return len(await team.jobs("ModelBuild")) == 1
@@ -213,10 +224,10 @@ async def live_and_die(team: Team) -> None:
     async def all_ready() -> bool:
         await team.finish_jobs()
         await team.start_deployments()
-        kinds = ((MODEL_BUILD, "cancer"), (APP_BUILD, "app"), (MODEL_DEPLOYMENT, "cancer"))
+        kinds = ((MODEL_BUILD, "cancer"), (APP_BUILD, "app"), (MODEL_DEPLOYMENT, "cancer"), (FEATURE_VIEW, "visits"))
         return all([await team.ready(*each) for each in kinds])
 
-    await until(all_ready, "all three kinds are ready")
+    await until(all_ready, "all kinds are ready")
     revision = {d["metadata"]["name"] for d in await team.kube.list(DEPLOYMENT, TEAM)}
     await team.put(worlds.model_build(inputs=[], trainer={"entrypoint": "train:main", "params": {"C": 0.7}}))
 
@@ -229,7 +240,7 @@ async def live_and_die(team: Team) -> None:
     await route(team)
     service = await team.kube.get(SERVICE, TEAM, "cancer")
     assert service is not None
-    for resource, name in ((MODEL_DEPLOYMENT, "cancer"), (APP_BUILD, "app"), (MODEL_BUILD, "cancer")):
+    for resource, name in ((MODEL_DEPLOYMENT, "cancer"), (APP_BUILD, "app"), (MODEL_BUILD, "cancer"), (FEATURE_VIEW, "visits")):
         await team.kube.delete(resource, TEAM, name)
 
     async def unpinned() -> bool:

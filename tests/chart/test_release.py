@@ -12,7 +12,7 @@ from tests.chart.values import TRIAL
 from tests.integration.api import resources
 from tests.integration.api.server import Server
 
-KINDS = ("modelbuilds", "appbuilds", "modeldeployments")
+KINDS = ("modelbuilds", "appbuilds", "modeldeployments", "featureviews")
 
 
 class Place:

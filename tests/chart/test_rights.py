@@ -31,6 +31,8 @@ FORBIDDEN = (
     ("patch", "slipway.dev/modelbuilds"),
     ("update", "slipway.dev/modeldeployments"),
     ("delete", "slipway.dev/appbuilds"),
+    ("patch", "slipway.dev/featureviews"),
+    ("update", "slipway.dev/featureviews/finalizers"),
     ("create", "rbac.authorization.k8s.io/rolebindings"),
     ("escalate", "rbac.authorization.k8s.io/roles"),
     ("list", "coordination.k8s.io/leases"),

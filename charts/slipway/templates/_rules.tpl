@@ -2,13 +2,14 @@
 {{- define "slipway.rules" -}}
 # Why: the wishes of people. They are watched and read, and never written: spec belongs to its author.
 - apiGroups: [slipway.dev]
-  resources: [modelbuilds, appbuilds, modeldeployments]
+  resources: [modelbuilds, appbuilds, modeldeployments, featureviews]
   verbs: [get, list, watch]
 # Why: what became of a wish is written to its status, by server-side apply.
 - apiGroups: [slipway.dev]
-  resources: [modelbuilds/status, appbuilds/status, modeldeployments/status]
+  resources: [modelbuilds/status, appbuilds/status, modeldeployments/status, featureviews/status]
   verbs: [patch]
 # Why: owner references with blockOwnerDeletion, where the cluster checks them (admission OwnerReferencesPermissionEnforcement).
+# A FeatureView owns nothing.
 - apiGroups: [slipway.dev]
   resources: [modelbuilds/finalizers, appbuilds/finalizers, modeldeployments/finalizers]
   verbs: [update]

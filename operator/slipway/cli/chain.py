@@ -10,6 +10,7 @@ from typing import Any
 from slipway.api.app_build import AppBuild, AppBuildRun
 from slipway.api.common import InvalidResource, Resource
 from slipway.api.conditions import AVAILABLE, READY, STALLED, Condition, find
+from slipway.api.feature_view import FeatureView, FeatureViewStatus
 from slipway.api.model_build import ModelBuild
 from slipway.api.model_build_status import Build, ModelBuildStatus
 from slipway.api.model_deployment import Held, ModelDeployment, ModelDeploymentStatus, Revision
@@ -42,10 +43,16 @@ class World:
     deployments: tuple[ModelDeployment, ...] = ()
     model_builds: tuple[ModelBuild, ...] = ()
     app_builds: tuple[AppBuild, ...] = ()
+    feature_views: tuple[FeatureView, ...] = ()
     broken: dict[str, str] = field(default_factory=dict)
 
 
-def understand(deployments: Iterable[Object], model_builds: Iterable[Object], app_builds: Iterable[Object]) -> World:
+def understand(
+    deployments: Iterable[Object],
+    model_builds: Iterable[Object],
+    app_builds: Iterable[Object],
+    feature_views: Iterable[Object] = (),
+) -> World:
     """The resources, typed; those that do not hold what their schema demands are told of, and do no harm."""
     broken: dict[str, str] = {}
 
@@ -59,11 +66,17 @@ def understand(deployments: Iterable[Object], model_builds: Iterable[Object], ap
                 broken[f"{kind.KIND} {meta.get('namespace', '')}/{meta.get('name', '')}"] = str(error)
         return tuple(sorted(good, key=lambda r: (r.metadata.namespace, r.metadata.name)))
 
-    return World(parse(ModelDeployment, deployments), parse(ModelBuild, model_builds), parse(AppBuild, app_builds), broken)
+    return World(
+        parse(ModelDeployment, deployments),
+        parse(ModelBuild, model_builds),
+        parse(AppBuild, app_builds),
+        parse(FeatureView, feature_views),
+        broken,
+    )
 
 
 def chains(world: World, name: str | None, now: datetime, *, namespaced: bool = False) -> list[Chain]:
-    """One chain for each deployment, then the builds that belong to none; with `name`, only those that have a resource of
+    """One chain for each deployment, then the builds that belong to none, then feature views; with `name`, only those that have a resource of
     this name in them. `namespaced`: titles name the namespace."""
     made, used = [], set()
     for deployment in world.deployments:
@@ -78,6 +91,9 @@ def chains(world: World, name: str | None, now: datetime, *, namespaced: bool = 
     for app in world.app_builds:
         if _key(app) not in used and name in (None, app.metadata.name):
             made.append(Chain(_app_build(app, now, namespaced), {"appBuild": _data(app)}))
+    for view in world.feature_views:
+        if name in (None, view.metadata.name):
+            made.append(Chain(_feature_view(view, now, namespaced), {"featureView": _data(view)}))
     for what, words in sorted(world.broken.items()):
         if name is None or what.endswith(f"/{name}"):
             made.append(Chain(Node(what, f"not understood: {words}", "bad"), {"broken": {"name": what, "message": words}}))
@@ -164,6 +180,26 @@ def _app_build(app: AppBuild, now: datetime, namespaced: bool) -> Node:
     return Node(_title(app, namespaced), _headline(app, conditions), _mark(conditions), tuple(children))
 
 
+def _feature_view(view: FeatureView, now: datetime, namespaced: bool) -> Node:
+    status = view.status or FeatureViewStatus()
+    children = []
+    if status.revision is not None:
+        children.append(Node(f"revision {status.revision.number}", short(status.revision.digest)))
+    if status.table is not None:
+        rows, fresh = status.table.rows, status.freshness
+        parts = [
+            f"version {status.table.version}",
+            f"{rows:,} rows" if rows is not None else f"rows not known: {status.table.message or ''}",
+            f"newest event {age(fresh.last_event_time, now)} ago" if fresh and fresh.last_event_time else "",
+            f"written {age(fresh.last_ingested, now)} ago" if fresh and fresh.last_ingested else "",
+        ]
+        children.append(Node("table", "  ".join(filter(None, parts))))
+    if status.quality is not None:
+        lacking = ", ".join(f"{column.name} {column.nulls}" for column in status.quality.columns[:4])
+        children.append(Node("quality", f"complete {status.quality.complete}" + (f"  nulls: {lacking}" if lacking else "")))
+    return Node(_title(view, namespaced), _headline(view, status.conditions), _mark(status.conditions), tuple(children))
+
+
 def _run(run: Build | AppBuildRun, now: datetime) -> Node:
     """The current or last build in one line."""
     outcome = run.outcome or "Pending"
@@ -220,7 +256,7 @@ def _is_app_of(app: AppBuild, deployment: ModelDeployment) -> bool:
     return same and wanted is not None and wanted.name == app.metadata.name
 
 
-def _data(resource: ModelDeployment | ModelBuild | AppBuild) -> dict[str, Any]:
+def _data(resource: ModelDeployment | ModelBuild | AppBuild | FeatureView) -> dict[str, Any]:
     """A resource for programs: who it is, and its status as the cluster has it."""
     meta = resource.metadata
     status = resource.status.to_dict() if resource.status else {}

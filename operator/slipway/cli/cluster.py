@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from slipway.api.common import API_VERSION
 from slipway.cli.errors import CliError, ExitCode
 from slipway.kube.port import Kube, Object, Resource
-from slipway.kube.resources import APP_BUILD, MODEL_BUILD, MODEL_DEPLOYMENT
+from slipway.kube.resources import APP_BUILD, FEATURE_VIEW, MODEL_BUILD, MODEL_DEPLOYMENT
 
 T = TypeVar("T")
 
@@ -23,6 +23,7 @@ KINDS: Mapping[str, Resource] = {
     **dict.fromkeys(("modelbuild", "modelbuilds", "mb"), MODEL_BUILD),
     **dict.fromkeys(("appbuild", "appbuilds", "ab"), APP_BUILD),
     **dict.fromkeys(("modeldeployment", "modeldeployments", "md"), MODEL_DEPLOYMENT),
+    **dict.fromkeys(("featureview", "featureviews", "fv"), FEATURE_VIEW),
 }
 """What a person may write before the slash of ``kind/name``."""
 

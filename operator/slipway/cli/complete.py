@@ -64,8 +64,8 @@ def deployments(ctx: typer.Context) -> Offers:
 
 
 def resources(ctx: typer.Context) -> Offers:
-    """Names of all three kinds."""
-    return _offer(ctx, lambda session: {name for kind in ("md", "mb", "ab") for name in _resources(session, kind)})
+    """Names of all kinds."""
+    return _offer(ctx, lambda session: {name for kind in ("md", "mb", "ab", "fv") for name in _resources(session, kind)})
 
 
 def namespaces(ctx: typer.Context) -> Offers:

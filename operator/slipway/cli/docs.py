@@ -49,7 +49,7 @@ the fix.
 **What scripts rely on.** `slipway model register NAME PATH --metric k=v --param k=v --alias a -o json` prints
 `{"model", "version", "digest"}`; `slipway model show REF -o json` prints the record; `slipway history NAME@alias -o json`
 prints a list of `{"version", "previous", "at", "by", "reason"}`, newest first; `slipway status -o json` prints a list with one
-item for each chain: `modelDeployment`, `modelBuilds` and `appBuild`, each with its `status` as the cluster has it.
+item for each chain: `modelDeployment`, `modelBuilds` and `appBuild`, or `featureView`, each with its `status` as the cluster has it.
 
 **What it writes to a cluster.** `build` sets the annotation `slipway.dev/rebuild`, `approve` sets `slipway.dev/approve` and the
 commands of `rollout` set `slipway.dev/rollout`, each by server-side apply with a field manager of its own

@@ -13,7 +13,7 @@ from slipway.cli.options import AllNamespacesOption, Document, DocumentOption, w
 from slipway.cli.output import clean, console, emit, note
 from slipway.cli.session import Session
 from slipway.kube.port import Kube, Object, Rejected, Unavailable
-from slipway.kube.resources import APP_BUILD, MODEL_BUILD, MODEL_DEPLOYMENT
+from slipway.kube.resources import APP_BUILD, FEATURE_VIEW, MODEL_BUILD, MODEL_DEPLOYMENT
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,7 +27,7 @@ NameArgument = Annotated[
     str | None,
     typer.Argument(
         metavar="NAME",
-        help="A ModelDeployment, ModelBuild or AppBuild. Default: all of the namespace.",
+        help="A ModelDeployment, ModelBuild, AppBuild or FeatureView. Default: all of the namespace.",
         autocompletion=complete.resources,
     ),
 ]
@@ -44,7 +44,8 @@ def status(
 ) -> None:
     """Show the chain as a tree: what is served, who built it, how good it is, and what is wrong.
 
-    With -o json, a list with one item for each chain: modelDeployment, modelBuilds and appBuild with their status.
+    With -o json, a list with one item for each chain: modelDeployment, modelBuilds and appBuild, or featureView, with
+    their status.
     """
     if watch:
         _watch(session, name, all_namespaces, form)
@@ -64,7 +65,7 @@ def look(session: Session, name: str | None, *, all_namespaces: bool) -> list[Ch
     """The chains as they are now. Raises CliError for a name that nothing has."""
     namespace = None if all_namespaces else session.namespace
 
-    async def read(kube: Kube) -> tuple[list[Object], list[Object], list[Object]]:
+    async def read(kube: Kube) -> tuple[list[Object], list[Object], list[Object], list[Object]]:
         deployments = await kube.list(MODEL_DEPLOYMENT, namespace)
         builds = await kube.list(MODEL_BUILD, namespace)
         for other in sorted(_foreign(deployments, namespace)):
@@ -72,16 +73,25 @@ def look(session: Session, name: str | None, *, all_namespaces: bool) -> list[Ch
                 builds += await kube.list(MODEL_BUILD, other)
             except Rejected:
                 continue  # not ours to read: the tree does without it
-        return deployments, builds, await kube.list(APP_BUILD, namespace)
+        return deployments, builds, await kube.list(APP_BUILD, namespace), await _views(kube, namespace)
 
-    deployments, builds, apps = session.cluster.run(read)
+    deployments, builds, apps, views = session.cluster.run(read)
     word = name.rpartition("/")[2] if name else None
-    found = chains(understand(deployments, builds, apps), word, session.now(), namespaced=all_namespaces)
+    found = chains(understand(deployments, builds, apps, views), word, session.now(), namespaced=all_namespaces)
     if namespace is not None and not word:
         found = [chain for chain in found if _is_of(chain, namespace)]
     if word and not found:
-        raise _absent(word, namespace, [*deployments, *builds, *apps])
+        raise _absent(word, namespace, [*deployments, *builds, *apps, *views])
     return found
+
+
+async def _views(kube: Kube, namespace: str | None) -> list[Object]:
+    try:
+        return await kube.list(FEATURE_VIEW, namespace)
+    except Rejected as error:
+        if error.code == 404:  # a Slipway from before there were such resources
+            return []
+        raise
 
 
 def _foreign(deployments: list[Object], namespace: str | None) -> set[str]:
@@ -94,7 +104,7 @@ def _foreign(deployments: list[Object], namespace: str | None) -> set[str]:
 
 def _is_of(chain: Chain, namespace: str) -> bool:
     """Whether the chain begins in `namespace`: builds of others are shown only below a deployment of ours."""
-    if "modelDeployment" in chain.data or "broken" in chain.data or "appBuild" in chain.data:
+    if "modelDeployment" in chain.data or "broken" in chain.data or "appBuild" in chain.data or "featureView" in chain.data:
         return True
     return any(build["namespace"] == namespace for build in chain.data["modelBuilds"])
 
@@ -105,7 +115,7 @@ def _absent(name: str, namespace: str | None, objects: list[Object]) -> CliError
     close = closest(name, {obj["metadata"]["name"] for obj in objects})
     hint = f": did you mean {' or '.join(close)}?" if close else "; -A looks in all namespaces" if namespace else ""
     where = f"in namespace {namespace}" if namespace else "in any namespace"
-    return CliError(f"no ModelDeployment, ModelBuild or AppBuild {name[:80]} {where}{hint}", ExitCode.NOT_FOUND)
+    return CliError(f"no ModelDeployment, ModelBuild, AppBuild or FeatureView {name[:80]} {where}{hint}", ExitCode.NOT_FOUND)
 
 
 def show(found: list[Chain], terminal: Console) -> None:

@@ -32,6 +32,10 @@ def model_deployment(name: str = "web", **spec: Any) -> Manifest:
     return _resource("ModelDeployment", name, {"model": {"name": "breast-cancer", "alias": "champion"}, **spec})
 
 
+def feature_view(name: str = "visits", **spec: Any) -> Manifest:
+    return _resource("FeatureView", name, {"entities": [{"name": "user"}], "features": [{"name": "pages"}], **spec})
+
+
 def rollout(**fields: Any) -> Manifest:
     return model_deployment(rollout={"strategy": "Canary", "steps": [{"weight": 10}]} | fields)
 
@@ -93,6 +97,22 @@ def full_app_build() -> Manifest:
         deadlineSeconds=86400,
         suspend=False,
         rebuild="x",
+    )
+
+
+def full_feature_view() -> Manifest:
+    return feature_view(
+        description="visits of users",
+        entities=[{"name": "user", "type": "string", "description": "who"}, {"name": "day", "type": "date"}],
+        eventTime="happened",
+        createdTime="known",
+        ttl="1d12h",
+        features=[
+            {"name": "pages", "type": "int64", "description": "pages seen"},
+            {"name": "embedding", "type": "list<float32>"},
+        ],
+        source={"sql": "SELECT * FROM raw_visits", "views": ["raw-visits", "others"]},
+        tags={"team": "web"},
     )
 
 

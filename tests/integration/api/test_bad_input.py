@@ -287,6 +287,36 @@ BAD: dict[str, tuple[r.Manifest, list[str]]] = {
         r.rollout(watch={"gates": [{"name": "g", "errorRate": {"max": 0.1}}]}),
         ["spec.rollout.watch.for", "Required value"],
     ),
+    # FeatureView
+    "a view of nothing": (r.feature_view(features=[]), ["spec.features", "at least 1"]),
+    "a view of nobody": (r.feature_view(entities=[]), ["spec.entities", "at least 1"]),
+    "a key of floating point": (
+        r.feature_view(entities=[{"name": "user", "type": "float64"}]),
+        ["spec.entities[0].type", 'supported values: "bool", "int32"'],
+    ),
+    "a type that does not exist": (
+        r.feature_view(features=[{"name": "pages", "type": "int46"}]),
+        ["spec.features[0].type", "int46", '"int64"'],
+    ),
+    "a column with a space": (r.feature_view(features=[{"name": "a b"}]), ["spec.features[0].name", "letters, digits and '_'"]),
+    "a column of Slipway's own": (
+        r.feature_view(features=[{"name": "_slipway_row"}]),
+        ["spec.features[0].name", "Slipway's own"],
+    ),
+    "a feature twice": (r.feature_view(features=[{"name": "a"}, {"name": "a"}]), ["spec.features", "duplicate entries"]),
+    "a feature that is a key": (r.feature_view(features=[{"name": "user"}]), ["spec", "the name of an entity key"]),
+    "a feature that is the time": (r.feature_view(features=[{"name": "event_time"}]), ["spec", "eventTime is the name of"]),
+    "one column for both times": (r.feature_view(createdTime="event_time"), ["spec", "createdTime is the name of another"]),
+    "a time to live of zero": (r.feature_view(ttl="0d"), ["spec.ttl", "leave ttl out"]),
+    "a time to live without unit": (r.feature_view(ttl="30"), ["spec.ttl", "write 30d"]),
+    "a time to live as a number": (r.feature_view(ttl=30), ["spec.ttl", "string"]),
+    "two sources of a view": (
+        r.feature_view(source={"delta": "s3://a/b", "sql": "SELECT 1", "views": ["x"]}),
+        ["spec.source", "exactly one of delta, sql"],
+    ),
+    "SQL that says not of what": (r.feature_view(source={"sql": "SELECT 1"}), ["spec.source", "name the feature views"]),
+    "a table on somebody's laptop": (r.feature_view(source={"delta": "file:///t"}), ["spec.source.delta", "s3://bucket/folder"]),
+    "a view's name of 64 characters": (r.feature_view("a" * 64), ["metadata.name", "at most 63 characters"]),
     "a name that no Service can have": (r.model_deployment("7days"), ["metadata.name", "a letter first"]),
 }
 

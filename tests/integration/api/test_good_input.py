@@ -11,6 +11,15 @@ from local.probe import wait_until
 from slipway.api.app_build import AppBuild, AppBuildRun, AppBuildStatus, Layer
 from slipway.api.common import Failure
 from slipway.api.conditions import Condition
+from slipway.api.feature_view import (
+    ColumnQuality,
+    FeatureView,
+    FeatureViewStatus,
+    Freshness,
+    Quality,
+    TableStatus,
+    ViewRevision,
+)
 from slipway.api.model_build import ModelBuild
 from slipway.api.model_build_status import ApprovalStatus, Build, BuildSummary, GateStatus, ModelBuildStatus, Version
 from slipway.api.model_deployment import Held, ModelDeployment, ModelDeploymentStatus, Revision, Served
@@ -25,6 +34,11 @@ GOOD = {
     "full AppBuild": r.full_app_build(),
     "smallest ModelDeployment": r.model_deployment(),
     "full ModelDeployment": r.full_model_deployment(),
+    "smallest FeatureView": r.feature_view(),
+    "full FeatureView": r.full_feature_view(),
+    "a FeatureView as wide as can be": r.feature_view(features=[{"name": f"column_{n}", "type": "float32"} for n in range(2000)]),
+    "a FeatureView over a table of others": r.feature_view(source={"delta": "s3://lake/visits"}),
+    "the longest name of a FeatureView": r.feature_view("a" * 63),
     "code in the image": r.model_build(source={"image": {}}, trainer={"image": "train:1"}),
     "any container": r.trainer(image="train:1", command=["python", "-m", "train"], args=["--fast"]),
     "default image, said as nothing": r.trainer(image="", entrypoint="a:b"),
@@ -68,7 +82,7 @@ def holds(live: Any, wanted: Any) -> bool:
     return bool(live == wanted)
 
 
-@pytest.mark.parametrize("make", [r.full_model_build, r.full_app_build, r.full_model_deployment])
+@pytest.mark.parametrize("make", [r.full_model_build, r.full_app_build, r.full_model_deployment, r.full_feature_view])
 def test_no_field_is_pruned_and_no_item_of_a_list_gets_a_default(server: Server, make: Any) -> None:
     manifest = make()
     # lists are compared as they are: a default inside of one would be a difference to every GitOps tool
@@ -76,7 +90,8 @@ def test_no_field_is_pruned_and_no_item_of_a_list_gets_a_default(server: Server,
 
 
 def test_defaults_are_those_of_the_models(server: Server) -> None:
-    for make, model in ((r.model_build, ModelBuild), (r.app_build, AppBuild), (r.model_deployment, ModelDeployment)):
+    kinds = ((r.model_build, ModelBuild), (r.app_build, AppBuild), (r.model_deployment, ModelDeployment))
+    for make, model in (*kinds, (r.feature_view, FeatureView)):
         manifest = make()
         assert model.parse(server.apply(manifest).json).spec == model.parse(manifest).spec  # type: ignore[attr-defined]
 
@@ -151,6 +166,19 @@ STATUSES = {
             history=(Served(revision="3f9a", version=1, digest=DIGEST, image=IMAGE, since=NOW, until=NOW, reason="GateFailed"),),
         ),
     ),
+    "featureview": (
+        r.feature_view("with-status"),
+        FeatureViewStatus(
+            observed_generation=1,
+            conditions=CONDITIONS,
+            revision=ViewRevision(number=2, digest=DIGEST, applied_at=NOW),
+            table=TableStatus(version=0, rows=0, message="m"),
+            freshness=Freshness(last_event_time=NOW, last_ingested=NOW),
+            quality=Quality(
+                table_version=0, batch_rows=0, complete="0.9987", columns=(ColumnQuality(name="pages", nulls="0.0013"),),
+            ),
+        ),
+    ),
 }  # fmt: skip
 
 
@@ -195,10 +223,10 @@ def test_get_shows_reason_and_version_first(server: Server) -> None:
 
 
 def test_the_category_lists_all_kinds(server: Server) -> None:
-    for make in (r.model_build, r.app_build, r.model_deployment):
+    for make in (r.model_build, r.app_build, r.model_deployment, r.feature_view):
         assert server.apply(make("listed"), dry=False).ok
     names = server.kubectl("get", "slipway", "-o", "name").out.split()
-    assert {f"{kind}.slipway.dev/listed" for kind in ("modelbuild", "appbuild", "modeldeployment")} <= set(names)
+    assert {f"{kind}.slipway.dev/listed" for kind in ("modelbuild", "appbuild", "modeldeployment", "featureview")} <= set(names)
 
 
 @pytest.mark.parametrize(
@@ -209,6 +237,9 @@ def test_the_category_lists_all_kinds(server: Server) -> None:
         ("mb.spec.evaluation.gates", ["noWorseThan", "tolerance", "-required-"]),
         ("ab.spec.output.repository", ["without tag", "registry.example.com/ml/api"]),
         ("md.spec.progressDeadlineSeconds", ["Seconds", "Default: 300"]),
+        ("fv.spec.ttl", ["30d", "Default: rows do not expire"]),
+        ("fv.spec.features", ["trained on", "-required-", "Default: float64"]),
+        ("fv.status.freshness", ["newest event time", "last written"]),
         ("md.status.held", ["failed", "reason", "message"]),
     ],
 )

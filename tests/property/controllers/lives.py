@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from slipway.controllers.app_build import CONTROLLER_FACTORY as APP_BUILD
+from slipway.controllers.feature_view import CONTROLLER_FACTORY as FEATURE_VIEW
 from slipway.controllers.model_build import CONTROLLER_FACTORY as MODEL_BUILD
 from slipway.controllers.model_deployment import CONTROLLER_FACTORY as MODEL_DEPLOYMENT
 from slipway.kube.port import Object
@@ -17,8 +18,9 @@ from slipway.reconcile.deps import Deps
 from tests.faults.controllers import worlds
 from tests.faults.world import Operator, World
 
-FACTORIES = {"ModelBuild": MODEL_BUILD, "AppBuild": APP_BUILD, "ModelDeployment": MODEL_DEPLOYMENT}
-NAMES = {"ModelBuild": "cancer", "AppBuild": "app", "ModelDeployment": "cancer"}
+FACTORIES = {"ModelBuild": MODEL_BUILD, "AppBuild": APP_BUILD, "ModelDeployment": MODEL_DEPLOYMENT, "FeatureView": FEATURE_VIEW}
+NAMES = {"ModelBuild": "cancer", "AppBuild": "app", "ModelDeployment": "cancer", "FeatureView": "visits"}
+FEATURES = {"pages": "int64", "country": "string", "spent": "float64", "embedding": "list<float32>"}
 
 
 def checked(kind: str) -> Callable[[Deps], Any]:
@@ -64,7 +66,12 @@ def world(kind: str) -> World:
 
 
 def manifest(kind: str, spec: Any) -> Object:
-    makers = {"ModelBuild": worlds.model_build, "AppBuild": worlds.app_build, "ModelDeployment": worlds.model_deployment}
+    makers = {
+        "ModelBuild": worlds.model_build,
+        "AppBuild": worlds.app_build,
+        "ModelDeployment": worlds.model_deployment,
+        "FeatureView": worlds.feature_view,
+    }
     return {**makers[kind](), "spec": spec}
 
 
@@ -126,7 +133,23 @@ model_deployments = st.fixed_dictionaries(
     },
     optional={"resources": quantities, "podTemplate": templates, "progressDeadlineSeconds": st.sampled_from([60, 600])},
 )  # fmt: skip
-SPECS = {"ModelBuild": model_builds, "AppBuild": app_builds, "ModelDeployment": model_deployments}
+columns = st.lists(st.sampled_from(["pages", "country", "spent", "embedding"]), min_size=1, max_size=4, unique=True).map(
+    lambda names: [{"name": name, "type": FEATURES[name]} for name in names]
+)
+feature_views = st.fixed_dictionaries(
+    {"entities": st.just([{"name": "user"}]), "eventTime": st.just("happened"), "features": columns},
+    optional={
+        "ttl": st.sampled_from(["30d", "12h", "1d12h"]),
+        "description": st.text("abc", max_size=4),
+        "tags": st.just({"team": "web"}),
+    },
+)
+SPECS = {
+    "ModelBuild": model_builds,
+    "AppBuild": app_builds,
+    "ModelDeployment": model_deployments,
+    "FeatureView": feature_views,
+}
 
 MISSING = {
     "ModelBuild": {"source": {"configMap": {"name": "nobody-made-this"}}, "trainer": {"entrypoint": "train:main"}},
@@ -136,6 +159,12 @@ MISSING = {
         "output": {"repository": "registry.example.com/team/app"},
     },
     "ModelDeployment": {"model": {"name": "nobody-trained-this", "alias": "champion"}, "replicas": 2},
+    "FeatureView": {
+        "entities": [{"name": "user"}],
+        "eventTime": "happened",
+        "features": [{"name": "pages", "type": "int64"}],
+        "source": {"sql": "SELECT 1", "views": ["nobody-made-this"]},
+    },
 }
 """Wishes that refer to what is not there."""
 

@@ -70,6 +70,8 @@ def outcome(world: World, kind: str) -> dict[str, Any]:
     if kind == "ModelBuild":
         seen["build"] = status["build"]["id"]
         seen["metrics"] = status.get("version", {}).get("metrics")
+    if kind == "FeatureView":
+        seen["definition"] = status["revision"]["digest"]
     if kind == "AppBuild":
         seen["image"] = status.get("image")
     return seen

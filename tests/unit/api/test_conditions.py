@@ -72,7 +72,7 @@ def test_every_reason_constant_is_documented_under_its_own_word() -> None:
         if word in conditions.REASONS:
             entry = conditions.REASONS[word]
             assert entry.meaning.endswith("."), name
-            assert entry.kinds <= {"ModelBuild", "AppBuild", "ModelDeployment"}, name
+            assert entry.kinds <= {"ModelBuild", "AppBuild", "ModelDeployment", "FeatureView"}, name
         else:
             assert word in conditions.BUILD_REASONS, name
     assert set(conditions.REASONS) <= set(words.values())

@@ -12,6 +12,7 @@ from slipway.api import spec_pages
 from slipway.api.app_build import AppBuild
 from slipway.api.conditions import REASONS
 from slipway.api.crd import KINDS, Kind, schema_of
+from slipway.api.feature_view import FeatureView
 from slipway.api.model_build import ModelBuild
 from slipway.api.model_deployment import ModelDeployment
 
@@ -73,7 +74,7 @@ def test_every_reason_is_described_with_its_meaning(kind: Kind) -> None:
 def test_the_example_is_a_valid_resource(kind: Kind) -> None:
     examples = re.findall(r"```yaml\n(.*?)```", page(kind), re.DOTALL)
     assert examples
-    models = {model.KIND: model for model in (ModelBuild, AppBuild, ModelDeployment)}
+    models = {model.KIND: model for model in (ModelBuild, AppBuild, ModelDeployment, FeatureView)}
     for example in examples:
         resource = yaml.safe_load(example)
         assert models[resource["kind"]].parse(resource).metadata.name

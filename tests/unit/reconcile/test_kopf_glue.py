@@ -33,7 +33,7 @@ def test_only_low_level_events_are_handled() -> None:
     assert handlers._changing.get_all_handlers() == []
     assert handlers._spawning.get_all_handlers() == []
     watched = {str(handler.selector) for handler in handlers._watching.get_all_handlers()}
-    assert len(watched) == 5
+    assert len(watched) == 6
     assert len(handlers._indexing.get_all_handlers()) == 1
 
 

@@ -23,6 +23,7 @@ from slipway.features import batches, tables
 from slipway.features.definitions import FeatureView
 from slipway.features.errors import BatchRefused, InvalidRequest
 from slipway.features.seen import Seen, news
+from slipway.features.summary import Summary
 from slipway.features.tables import LostCommit, Table, Written
 
 ROWS_PER_PIECE = 256 * 1024
@@ -75,14 +76,16 @@ def ingest(
     upsert: bool = False,
     time_zone: str | None = None,
     batch_id: str | None = None,
+    summary: Summary | None = None,
 ) -> Written:
     """Appends `rows` to `table` in one commit. With `upsert` only those that say something new; with a `batch_id` only
-    once. Raises BatchRefused when any row does not fit; Unavailable when other writers change the table all the time."""
+    once. `summary` takes notice of what is written. Raises BatchRefused when any row does not fit; Unavailable when other
+    writers change the table all the time."""
     for attempt in range(_TRIES):
         if batch_id is not None and (known := table.version_of(batch_id)) is not None:
             return Written(known, 0)
         try:
-            return _once(view, table, rows, title, now, upsert, time_zone, batch_id)
+            return _once(view, table, rows, title, now, upsert, time_zone, batch_id, summary or Summary(view))
         except LostCommit:
             if attempt == _TRIES - 1 or not rows.again:
                 raise
@@ -99,7 +102,9 @@ def _once(
     upsert: bool,
     time_zone: str | None,
     batch_id: str | None,
+    summary: Summary,
 ) -> Written:
+    summary.clear()
     present = table.open()
     held = tables.dataset(present) if upsert and present is not None else None
     with Ahead(checked(view, rows, now=now, held=held, time_zone=time_zone)) as pieces:
@@ -107,14 +112,16 @@ def _once(
         if first is None:
             return Written(present.version() if present else -1, 0)
         table.create(batches.table_schema(view), name=title, description=view.description)
-        stream = _Stream(first, pieces)
+        stream = _Stream(first, pieces, summary)
         reader = pa.RecordBatchReader.from_batches(batches.stamp(first.slice(0, 0), now).schema, stream.batches(now))
         try:
-            return Written(table.append(reader, batch_id=batch_id), stream.rows)
+            written = table.append(reader, batch_id=batch_id)
         except Exception:
             if stream.failure is not None:  # what Arrow and Delta Lake make of it has lost its rows and reasons
                 raise stream.failure from None
             raise
+        summary.table = written
+        return Written(int(written.version()), stream.rows)
 
 
 def checked(
@@ -154,6 +161,7 @@ class _Stream:
 
     first: pa.Table
     rest: Iterator[pa.Table]
+    summary: Summary
     rows: int = 0
     failure: BaseException | None = None
 
@@ -162,6 +170,7 @@ class _Stream:
         while piece is not None:
             stamped = batches.stamp(piece, now, first=self.rows)
             self.rows += piece.num_rows
+            self.summary.add(piece)
             yield from stamped.combine_chunks().to_batches()
             try:
                 piece = next(self.rest, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid as uuid_module
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -14,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow.dataset import dataset
 
-from slipway.features import batches, tables
+from slipway.features import batches, ingested, tables
 from slipway.features.definitions import FeatureView, check_name, parse
 from slipway.features.engine import connection
 from slipway.features.errors import BatchRefused, DefinitionChanged, InvalidDefinition, InvalidRequest
@@ -24,9 +25,10 @@ from slipway.features.online.frames import read
 from slipway.features.online.port import OnlineStore
 from slipway.features.online.reading import OnlineView
 from slipway.features.online.service import Materialized, materialize, open_view
-from slipway.features.records import Revision, Snapshot, SnapshotDraft, ViewPin
+from slipway.features.records import Ingestion, Revision, Snapshot, SnapshotDraft, ViewPin
 from slipway.features.snapshots import Snapshots
 from slipway.features.statistics import describe
+from slipway.features.summary import Summary
 from slipway.features.tables import Table, Written
 from slipway.features.training_set import Joined, Wanted, join
 from slipway.features.views import Views, definition
@@ -34,6 +36,8 @@ from slipway.registry.names import ModelName
 from slipway.registry.registry import Registry
 from slipway.storage import S3Options, open_store
 from slipway.storage.sharing import Location, location
+
+log = logging.getLogger(__name__)
 
 LATEST = "Latest"
 """As of nothing but the pinned table versions: whatever they hold was known."""
@@ -162,20 +166,32 @@ class FeatureStore:
         """Adds rows to a view's table: all of them, or none. With `upsert`, rows that say what is there already are left
         out; rows are never changed, so that the past can be read as it was. `time_zone` is that of times without one. A
         `batch_id` that was ingested before is not ingested again. Raises BatchRefused, UnknownView."""
-        full = self._name(name)
-        view = self.view(name)
+        full, revision = self._name(name), self.revision(name)
+        view = definition(revision)
         if view.source is not None:
             raise BatchRefused(f"{full}: its rows come from {'SQL' if view.source.sql else view.source.delta}, not from batches")
-        return ingest(
+        now, summary = self._clock(), Summary(view)
+        written = ingest(
             view,
             self._table(full, view),
             rows_of(batch),
             title=str(full),
-            now=self._clock(),
+            now=now,
             upsert=upsert,
             time_zone=time_zone,
             batch_id=batch_id,
+            summary=summary,
         )
+        if written.rows:
+            try:
+                ingested.record(self._store, summary.ingestion(revision, written.version, now))
+            except Exception:  # the rows are there: an error now would have them ingested again
+                log.warning("%s: table version %d could not be recorded", full, written.version, exc_info=True)
+        return written
+
+    def ingestions(self, name: str, *, limit: int = 100) -> list[Ingestion]:
+        """What was recorded of ingestions into a view, newest first."""
+        return ingested.page(self._store, self._name(name), limit=limit)
 
     # Training sets out
 

@@ -7,12 +7,14 @@ of them tries again; whoever dies before its commit leaves files that no version
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as pads
 from deltalake import ColumnProperties, CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchError, TableNotFoundError
@@ -37,6 +39,16 @@ class Written:
 
     version: int
     rows: int
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Of a table, from its log alone. `rows` is None, and columns are left out, where files have no statistics."""
+
+    rows: int | None = None
+    nulls: Mapping[str, int] = field(default_factory=dict)
+    highest: Mapping[str, datetime] = field(default_factory=dict)
+    """Of columns with times."""
 
 
 class Table:
@@ -70,8 +82,8 @@ class Table:
                 configuration={"delta.checkpointInterval": "20"},
             )
 
-    def append(self, rows: pa.RecordBatchReader, *, batch_id: str | None = None) -> int:
-        """Adds `rows` in one commit and gives the version that has them; when reading them fails, nothing is added. New
+    def append(self, rows: pa.RecordBatchReader, *, batch_id: str | None = None) -> DeltaTable:
+        """Adds `rows` in one commit and gives the table as of it; when reading them fails, nothing is added. New
         columns are added to the table. Raises LostCommit: read the rows again and try again."""
         transactions = [Transaction(app_id=batch_id, version=1)] if batch_id is not None else None
         place = self._locate()
@@ -87,7 +99,7 @@ class Table:
                 writer_properties=_properties(rows.schema),
                 commit_properties=CommitProperties(max_commit_retries=_COMMIT_TRIES, app_transactions=transactions),
             )
-            return int(table.version())
+            return table
 
     def version_of(self, batch_id: str) -> int | None:
         """A version that has the batch of that identity; None when there is none."""
@@ -121,6 +133,22 @@ def row_count(table: DeltaTable) -> int:
     """Rows of the table, from its log alone."""
     actions = pa.table(table.get_add_actions(flatten=True))
     return sum(actions["num_records"].to_pylist()) if actions.num_rows else 0
+
+
+def totals(table: DeltaTable) -> Totals:
+    """What the log tells of the table's columns."""
+    actions = pa.table(table.get_add_actions(flatten=True))
+    if not actions.num_rows:
+        return Totals(0)
+    whole = {name: actions[name] for name in actions.column_names if not actions[name].null_count}
+    nulls, highest = {}, {}
+    for name, column in whole.items():
+        kind, _, of = name.partition(".")
+        if kind == "null_count":
+            nulls[of] = int(pc.sum(column).as_py())
+        elif kind == "max" and pa.types.is_timestamp(column.type) and column.type.tz is not None:
+            highest[of] = pc.max(column).as_py()
+    return Totals(int(pc.sum(whole["num_records"]).as_py()) if "num_records" in whole else None, nulls, highest)
 
 
 @contextmanager

@@ -206,3 +206,33 @@ def test_watch_shows_changes_only_and_survives_an_api_server_that_is_away(
     assert result.stdout.count("not seen by the operator yet") == 1
     assert "no answer, trying again" in result.stderr
     assert cli("status", "--watch", "-o", "json").exit_code == 2
+
+
+def feature_view(status: Object | None) -> Object:
+    spec = {"entities": [{"name": "user"}], "features": [{"name": "pages"}]}
+    made = {"apiVersion": "slipway.dev/v1alpha1", "kind": "FeatureView", "metadata": {"name": "visits", "namespace": "default"}}
+    return {**made, "spec": spec} | ({"status": status} if status else {})
+
+
+def test_a_feature_view_shows_rows_freshness_and_quality(cli: Cli, api: Cluster) -> None:
+    status = {
+        "conditions": [condition("Ready", "True", "Applied")],
+        "revision": {"number": 2, "digest": DIGEST},
+        "table": {"version": 14, "rows": 120400},
+        "freshness": {"lastEventTime": "2026-11-01T11:00:00Z", "lastIngested": "2026-11-01T11:58:00Z"},
+        "quality": {"tableVersion": 14, "batchRows": 10, "complete": "0.9500", "columns": [{"name": "pages", "nulls": "0.1000"}]},
+    }
+    api.make(feature_view(status))
+    lines = cli("status", "visits").stdout.splitlines()
+    assert lines[0] == "✓ FeatureView visits  Ready: Applied"
+    assert lines[1] == "├── revision 2  sha256:dddddddddddd"
+    assert lines[2].startswith("├── table  version 14  120,400 rows  newest event ")
+    assert lines[3] == "└── quality  complete 0.9500  nulls: pages 0.1000"
+    (found,) = json.loads(cli("status", "-o", "json").stdout)
+    assert found["featureView"]["status"]["table"]["rows"] == 120400
+
+
+def test_rows_that_are_not_known_are_said_to_be(cli: Cli, api: Cluster) -> None:
+    table = {"version": 9, "message": "another tool rewrote rows in version 9"}
+    api.make(feature_view({"conditions": [condition("Ready", "True", "Applied")], "table": table}))
+    assert "rows not known: another tool rewrote rows in version 9" in cli("status").stdout

@@ -19,6 +19,7 @@ from slipway.provenance.dsse import load_public_keys
 from slipway.registry.errors import InvalidName, NotInRegistry, RegistryError
 from slipway.registry.registry import Registry
 from slipway.storage.port import StorageError
+from slipway.web.features import FeaturePages
 from slipway.web.mlflow.routes import routes as mlflow_routes
 from slipway.web.pages import NoSuchPage, Pages
 from slipway.web.security import SecurityHeaders
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 _STATIC = Path(__file__).parent / "static"
 _MODEL = "/models/{namespace}/{model}"
 _VERSION = f"{_MODEL}/versions/{{version}}"
+_VIEW = "/features/{namespace}/{name}"
 
 
 def application(registry: Registry, options: WebOptions, public_keys: str = "") -> Starlette:
@@ -40,6 +42,7 @@ def application(registry: Registry, options: WebOptions, public_keys: str = "") 
             Route("/readyz", _ready(registry)),
             *mlflow_routes(registry, options.namespace, options.public_url.rstrip("/")),
             *_page_routes(pages),
+            *_feature_routes(FeaturePages(pages)),
             Mount("/static", StaticFiles(directory=_STATIC), name="static"),
         ],
         middleware=[Middleware(SecurityHeaders), Middleware(GZipMiddleware, minimum_size=2000)],
@@ -60,6 +63,15 @@ def _page_routes(pages: Pages) -> list[BaseRoute]:
         Route(f"{_VERSION}/logs/{{path:path}}", pages.log),
         Route(f"{_VERSION}/raw/{{path:path}}", pages.raw),
         Route(f"{_VERSION}/files/{{path:path}}", pages.file),
+    ]
+
+
+def _feature_routes(pages: FeaturePages) -> list[BaseRoute]:
+    return [
+        Route("/features", pages.home),
+        Route(_VIEW, pages.view),
+        Route(f"{_VIEW}/snapshots", pages.snapshots),
+        Route(f"{_VIEW}/snapshots/{{number}}", pages.snapshot),
     ]
 
 

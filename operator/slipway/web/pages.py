@@ -84,7 +84,7 @@ class Pages:
         """Models, filtered by a part of their name."""
         wanted = request.query_params.get("q", "").strip().lower()
         names = [name for name in self.registry.models() if wanted in str(name)]
-        page = _positive(request, "page", 1)
+        page = positive(request, "page", 1)
         shown = names[(page - 1) * MODELS_PER_PAGE : page * MODELS_PER_PAGE]
         summaries = in_parallel(self._summary, shown, 8)
         used = _used(self.registry.pins())
@@ -97,7 +97,7 @@ class Pages:
         """Versions for which an expression holds."""
         expression = request.query_params.get("q", "").strip()
         order = request.query_params.get("order", "").strip()
-        page = _positive(request, "page", 1)
+        page = positive(request, "page", 1)
         result, problem = None, ""
         if expression or order:
             try:
@@ -110,7 +110,7 @@ class Pages:
 
     def model(self, request: Request) -> Response:
         name = self._name(request)
-        before = _positive(request, "before", 0) or None
+        before = positive(request, "before", 0) or None
         latest = self.registry.latest(name)
         if not latest:
             self.registry.resolve(ModelRef(name))  # raises with the names that look like it
@@ -155,7 +155,7 @@ class Pages:
     def compare(self, request: Request) -> Response:
         """Two versions of a model side by side: ``?a=6&b=7``."""
         name = self._name(request)
-        a, b = _positive(request, "a", 0), _positive(request, "b", 0)
+        a, b = positive(request, "a", 0), positive(request, "b", 0)
         if not (a and b):
             raise NoSuchPage("give two versions to compare: ?a=6&b=7")
         found = self.registry.diff(ModelRef(name, version=a), ModelRef(name, version=b))
@@ -266,7 +266,8 @@ def _link(node: LineageNode, record: VersionRecord) -> str | None:
     return None
 
 
-def _positive(request: Request, name: str, default: int) -> int:
+def positive(request: Request, name: str, default: int) -> int:
+    """A whole number above 0 of the query."""
     text = request.query_params.get(name, "")
     return int(text) if text.isascii() and text.isdigit() and 0 < len(text) <= 12 and int(text) > 0 else default
 

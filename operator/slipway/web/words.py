@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 _STEPS = ((86400, "d"), (3600, "h"), (60, "min"))
@@ -47,6 +47,14 @@ def age(at: datetime, now: datetime) -> str:
         if seconds >= length:
             return f"{seconds / length:.0f} {unit} ago"
     return "just now"
+
+
+def duration(length: timedelta) -> str:
+    seconds = length.total_seconds()
+    for step, unit in _STEPS:
+        if seconds >= step:
+            return f"{seconds / step:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def value(thing: Any) -> str:

@@ -18,6 +18,7 @@ from slipway.registry.registry import Registry
 from slipway.storage import open_store
 from slipway.web.app import application
 from slipway.web.settings import WebOptions
+from tests.integration.web import feature_sample
 from tests.integration.web.sample import Sample
 
 ROOT = Path(__file__).parents[3]
@@ -26,7 +27,9 @@ ROOT = Path(__file__).parents[3]
 @pytest.fixture(scope="session")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Sample:
     """The sample registry; nobody writes to it after this."""
-    return Sample(open_store(f"file://{tmp_path_factory.mktemp('registry')}")).fill()
+    made = Sample(open_store(f"file://{tmp_path_factory.mktemp('registry')}")).fill()
+    feature_sample.fill(made.store, made.now)
+    return made
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from tests.integration.web.conftest import start
 from tests.integration.web.sample import NAME, Sample
 
 MODEL = f"/models/{NAME}"
+VIEW, SNAPSHOT = "/features/default/visits", "/features/default/churn/snapshots/2"
 
 
 @pytest.fixture(scope="module")
@@ -97,9 +98,54 @@ def test_everything_that_can_be_focused_is_reached_and_seen(tab: Page, service: 
     assert [one for one in reached if one.endswith("false") and not one.startswith("BODY")] == []
 
 
+def test_an_ingestion_is_chosen_with_the_keyboard(tab: Page, service: str) -> None:
+    """From the list to a view, and along its timeline to the day on which countries were missing."""
+    tab.goto(f"{service}/features")
+    link = tab.get_by_role("link", name="visits", exact=True)
+    link.focus()
+    tab.keyboard.press("Enter")
+    tab.wait_for_url(f"**{VIEW}")
+    region = tab.get_by_role("region", name="Freshness over time")
+    region.focus()
+    for _ in range(23):
+        tab.keyboard.press("Tab")
+    focused = tab.evaluate("document.activeElement.getAttribute('aria-label')")
+    assert "missing" in focused and "newest event" in focused
+    tab.keyboard.press("Enter")
+    tab.wait_for_url("**?version=23#columns")
+    expect(tab.get_by_text("table version 23")).to_be_visible()
+    picture = tab.get_by_role("img", name="spent, double; histogram")
+    box = picture.bounding_box()
+    assert box is not None and box["width"] > 150 and box["height"] > 50, "the picture is drawn"
+    numbers = tab.get_by_text("Numbers of spent")
+    numbers.focus()
+    tab.keyboard.press("Enter")
+    expect(tab.get_by_role("row", name="mean ± deviation").first).to_be_visible()
+
+
+def test_nothing_of_a_view_is_wider_than_a_phone(browser: Browser, service: str) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 800})
+    page = context.new_page()
+    for path in (VIEW, SNAPSHOT, "/features"):
+        page.goto(service + path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
+    context.close()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(
-    "path", ["/", MODEL, f"{MODEL}/versions/12", f"{MODEL}/compare?a=9&b=12", "/deployments", "/search?q=metrics.roc_auc>0.9"]
+    "path",
+    [
+        "/",
+        MODEL,
+        f"{MODEL}/versions/12",
+        f"{MODEL}/compare?a=9&b=12",
+        "/deployments",
+        "/search?q=metrics.roc_auc>0.9",
+        "/features",
+        VIEW,
+        SNAPSHOT,
+    ],
 )
 def test_text_stands_out_from_what_is_behind_it(tab: Page, service: str, path: str, scheme: str) -> None:
     """WCAG AA: 4.5 to 1 for every piece of text, in both schemes."""

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from starlette.testclient import TestClient
 
+from slipway.features import ingested, parse
+from slipway.features.summary import Summary
+from slipway.features.views import Views
 from slipway.registry.registry import Registry
 from slipway.storage.files import FileStore
 from slipway.storage.memory import MemoryStore
 from slipway.web.app import application
 from slipway.web.settings import WebOptionInvalid, WebOptions
+from tests.integration.web import feature_sample
 from tests.integration.web.sample import NAME, Sample
 
 MODEL = f"/models/{NAME}"
@@ -70,6 +76,67 @@ def test_search_and_its_mistakes(client: TestClient) -> None:
     assert "default/breast-cancer:12" in found
     assert "default/breast-cancer:1<" not in found
     assert 'role="alert"' in page(client, "/search?q=metrics.roc_auc+%3E+%3E", 400)
+
+
+def test_feature_views_with_rows_and_freshness(client: TestClient) -> None:
+    text = page(client, "/features")
+    for words in ("visits", "5 features", "newest event", "default/churn", "newest is 2"):
+        assert words in text, words
+    assert "No view" in page(client, "/features?q=zebra")
+
+
+def test_a_view_with_its_ingestions_and_columns(client: TestClient) -> None:
+    text = page(client, "/features/default/visits")
+    for words in ("What users did on the site", "Freshness over time", "FeatureView default/visits", "30d"):
+        assert words in text, words
+    assert text.count('class="place"') == feature_sample.INGESTIONS
+    assert "spent, double; histogram from" in text
+    assert "country, string; most frequent: de, fr" in text
+    assert "not a number and not a word" in text, "a list has no picture, and that is said"
+    bad_day = page(client, "/features/default/visits?version=23")
+    assert "table version 23" in bad_day
+    missing = [float(found) for found in re.findall(r"([0-9.]+) % missing", bad_day)]
+    assert 45 < max(missing) < 55, "half of the countries"
+    assert 0 < max(float(found) for found in re.findall(r"([0-9.]+) % missing", text)) < 20
+
+
+def test_a_snapshot_with_what_it_was_made_from(client: TestClient) -> None:
+    assert client.get("/features/default/churn/snapshots").headers["location"] == "/features/default/churn/snapshots/2"
+    text = page(client, "/features/default/churn/snapshots/2")
+    for words in ("label: bought", "EntityTime", "/features/default/visits", "bought, bool; histogram", "/churn/snapshots/1"):
+        assert words in text, words
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/features/default/nothing", "no feature view default/nothing"),
+        ("/features/default/visit", "Did you mean default/visits"),
+        ("/features/default/visits?version=999", "table version 999 is not among"),
+        ("/features/default/churn/snapshots/9", "it has 1 to 2"),
+        ("/features/default/churn/snapshots/x", "not the number of a snapshot"),
+        ("/features/default/none/snapshots", "it has none"),
+        ("/features/Default/visits", "lower-case"),
+    ],
+)
+def test_what_is_not_in_the_feature_store_is_said_not_to_be(client: TestClient, path: str, words: str) -> None:
+    assert words in page(client, path, 404)
+
+
+def test_names_and_values_in_features_are_text_and_never_markup(tmp_path: Path) -> None:
+    evil = "<script>alert(1)</script>"
+    store = FileStore(tmp_path)
+    view = parse({**feature_sample.VIEW.to_dict(), "description": evil, "tags": {"x": evil}})
+    revision = Views(store).apply("default", view, by=evil, writer="w", now=lambda: datetime.now(UTC))
+    summary = Summary(view)
+    rows = feature_sample.rows(1, datetime.now(UTC))
+    place = rows.column_names.index("country")
+    summary.add(rows.set_column(place, "country", pa.array([evil] * rows.num_rows)))
+    ingested.record(store, summary.ingestion(revision, 1, datetime.now(UTC)))
+    with TestClient(application(Registry(store), WebOptions())) as client:
+        text = page(client, "/features/default/visits")
+    assert evil not in text
+    assert "&lt;script&gt;" in text
 
 
 def test_what_is_deployed_where(client: TestClient) -> None:

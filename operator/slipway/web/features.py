@@ -76,6 +76,7 @@ class FeaturePages:
             revision=revision,
             revisions=self._revisions(name, revision.number),
             newest=found[0] if found else None,
+            oldest=found[-1] if found else None,
             chosen=chosen,
             cards=_cards(view, chosen, found) if chosen else [],
             steps=pictures.timeline(found),

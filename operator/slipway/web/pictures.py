@@ -14,7 +14,7 @@ WIDTH, HEIGHT = 320, 90
 """Of a histogram."""
 TALL = 16
 """Of a line of a bar chart of words."""
-TIMELINE = 960
+TIMELINE = 1200
 ROWS = ("Age of the newest event when it was written", "Rows written", "Values missing")
 ROW, GAP = 64, 30
 SPARK, SPARK_TALL = 140, 24
@@ -77,6 +77,8 @@ def _histogram(column: ColumnStatistics) -> tuple[Bar, ...]:
 
 
 def _top(column: ColumnStatistics, most: int = 8) -> tuple[Bar, ...]:
+    if column.type.startswith(("timestamp", "date")):  # how often each came says nothing: from when to when does
+        return ()
     shown = column.top[:most]
     longest = max((count for _, count in shown), default=0) or 1
     return tuple(
@@ -90,6 +92,8 @@ def _said(column: ColumnStatistics, missing: float) -> str:
     if column.counts and column.min is not None and column.max is not None:
         middle = f", half of them below {number(column.quantiles[3])}" if len(column.quantiles) == 7 else ""
         words.append(f"histogram from {_shown(column.min)} to {_shown(column.max)}{middle}")
+    elif column.type.startswith(("timestamp", "date")) and column.min is not None and column.max is not None:
+        words.append(f"from {_shown(column.min)} to {_shown(column.max)}")
     elif column.top:
         words.append(f"most frequent: {', '.join(text for text, _ in column.top[:3])}")
     words.append(f"{missing:.1%} missing")

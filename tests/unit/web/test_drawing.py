@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import yaml
 
+from slipway.features.records import ColumnStatistics, Ingestion
 from slipway.registry.lineage import lineage_of
 from slipway.registry.records import GateResult, VersionRecord
+from slipway.web import pictures
 from slipway.web.chart import plot
 from slipway.web.graph import HEIGHT, WIDTH, draw
 from slipway.web.mlflow.folder import listing, members
@@ -64,3 +68,63 @@ def test_skops_keeps_its_own_flavour_and_other_formats_have_none() -> None:
     skops = yaml.safe_load(members(version(format="skops"))["MLmodel"].content or b"")
     assert skops["flavors"]["sklearn"]["serialization_format"] == "skops"
     assert yaml.safe_load(members(version(format="other"))["MLmodel"].content or b"")["flavors"] == {}
+
+
+AT = datetime(2026, 11, 3, 12, tzinfo=UTC)
+
+
+def ingestion(version: int, rows: int, lag: timedelta, missing: int = 0) -> Ingestion:
+    digest = "sha256:" + "a" * 64
+    return Ingestion(
+        namespace="n", view="v", revision=1, definition=digest, table_version=version, at=AT + timedelta(days=version), rows=rows,
+        nulls={"a": missing, "b": 0}, last_event=AT + timedelta(days=version) - lag,
+    )  # fmt: skip
+
+
+def test_a_timeline_goes_to_the_right_and_its_bars_stay_in_their_rows() -> None:
+    found = [ingestion(3, 0, timedelta()), ingestion(2, 50, timedelta(hours=9), 25), ingestion(1, 100, timedelta(hours=3))]
+    steps = pictures.timeline(found)
+    assert [step.version for step in steps] == [1, 2, 3]
+    assert [step.place.x for step in steps] == sorted(step.place.x for step in steps)
+    for step in steps:
+        for row, bar in enumerate(step.bars):
+            bottom = (row + 1) * (pictures.ROW + pictures.GAP)
+            assert bottom - pictures.ROW <= bar.y <= bar.y + bar.height <= bottom
+    assert steps[1].bars[0].height == pictures.ROW, "the highest fills its row"
+    assert steps[0].bars[1].height == pictures.ROW
+    assert steps[2].bars[1].height == 0
+    assert "50 rows, newest event 9 h old, 25.0% missing" in steps[1].place.title
+    assert pictures.highest(found) == ("9 h", "100", "25.0%")
+    assert pictures.timeline([]) == ()
+
+
+def test_an_event_ahead_of_the_clock_is_not_older_than_nothing() -> None:
+    (step,) = pictures.timeline([ingestion(1, 10, timedelta(minutes=-3))])
+    assert step.bars[0].height == 0
+
+
+def test_a_histogram_keeps_to_its_picture_whatever_is_in_it() -> None:
+    flat = ColumnStatistics(name="a", type="double", rows=4, nulls=0, edges=(1.0, 1.0), counts=(4,), min=1.0, max=1.0)
+    none = ColumnStatistics(name="b", type="double", rows=4, nulls=4)
+    odd = ColumnStatistics(name="c", type="double", rows=4, nulls=0, edges=(0.0, float("inf")), counts=(4,), min=0.0)
+    many = ColumnStatistics(
+        name="d", type="double", rows=9, nulls=1, edges=(0.0, 1.0, 2.0, 3.0), counts=(2, 0, 6), min=0.0, max=3.0
+    )
+    for column, bars in ((flat, 1), (none, 0), (odd, 0), (many, 3)):
+        card = pictures.card(column)
+        assert len(card.bars) == bars
+        for bar in card.bars:
+            assert 0 <= bar.x <= bar.x + bar.width <= pictures.WIDTH
+            assert 0 <= bar.y <= bar.y + bar.height <= pictures.HEIGHT
+    assert pictures.card(none).missing == 1.0
+    assert pictures.card(many).bars[2].title == "2 to 3: 6 rows"
+
+
+def test_times_are_told_by_their_range_and_words_by_how_often_they_come() -> None:
+    time = ColumnStatistics(
+        name="t", type="timestamp[us, tz=UTC]", rows=2, nulls=0, min="2026-11-01", max="2026-11-02", top=(("x", 2),)
+    )
+    word = ColumnStatistics(name="w", type="string", rows=9, nulls=0, min="a", max="b", top=(("de", 6), ("", 3)))
+    assert pictures.card(time).words == ()
+    assert "from 2026-11-01 to 2026-11-02" in pictures.card(time).said
+    assert [bar.label for bar in pictures.card(word).words] == ["de", "(empty)"]

@@ -34,6 +34,9 @@ ANNOTATION_APPROVE = "slipway.dev/approve"
 """On a ModelBuild: approves the promotion of one version; on a ModelDeployment, a step of its roll-out. See
 `Approval.parse`."""
 
+ANNOTATION_REFUSE = "slipway.dev/refuse"
+"""On a ModelBuild: refuses the promotion of one version, for good. Written as `ANNOTATION_APPROVE` is."""
+
 ANNOTATION_REBUILD = "slipway.dev/rebuild"
 """On a ModelBuild or AppBuild: any word; a new one forces a build, as ``spec.rebuild`` does, where the spec belongs to
 Git and shall not change."""
@@ -260,7 +263,7 @@ class Failure(Model):
 
 class Approval(Model):
     """What the annotation ``slipway.dev/approve`` says: that a person wants `version` promoted, or step `step` of its
-    roll-out to begin (None: all of them)."""
+    roll-out to begin (None: all of them). In ``slipway.dev/refuse``: that `version` is not to be promoted."""
 
     version: Annotated[int, Field(strict=True, ge=1)]
     by: str = ""

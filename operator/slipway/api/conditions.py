@@ -269,6 +269,19 @@ GATE_FAILED = _reason(
     "A gate does not hold. Of a build: the version is in the registry, but not promoted. Of a deployment: the revision was taken"
     " back and is held (status.held), the stable one serves.",
 )
+PROMOTION_REFUSED = _reason(
+    "PromotionRefused",
+    _B,
+    "stalled",
+    "The version is in the registry and its gates hold, but a person refused its promotion (`slipway approve NAME --refuse`). That"
+    " is remembered; another version waits anew.",
+)
+APPROVAL_EXPIRED = _reason(
+    "ApprovalExpired",
+    _B,
+    "stalled",
+    "The version is in the registry and its gates hold, but nobody approved its promotion within promotion.approvalDeadlineSeconds.",
+)
 METRIC_MISSING = _reason(
     "MetricMissing",
     _B,

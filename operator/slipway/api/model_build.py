@@ -156,6 +156,14 @@ class Evaluation(Model):
 
 
 class Promotion(Model):
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "!has(self.approvalDeadlineSeconds) || self.approval == 'Manual'",
+                "promotion: approvalDeadlineSeconds goes with approval: Manual only",
+            )
+        )
+    )
     alias: str = Field(
         min_length=1,
         max_length=63,
@@ -165,6 +173,13 @@ class Promotion(Model):
     approval: Literal["Automatic", "Manual"] = Field(
         default="Automatic",
         description="Automatic: moved at once. Manual: moved when a person says so (slipway approve). Default: Automatic.",
+    )
+    approval_deadline_seconds: int | None = Field(
+        default=None,
+        ge=1,
+        le=31536000,
+        description="Seconds that a version waits for its approval, at most one year; then it is not promoted any more, as if it"
+        " had been refused. Default: it waits for ever.",
     )
 
 

@@ -49,7 +49,12 @@ class GateStatus(Model):
 class ApprovalStatus(Model):
     required: bool = Field(description="Whether the promotion waits for a person.")
     approved_by: str | None = Field(default=None, max_length=253, description="Who approved.")
-    at: Time | None = Field(default=None, description="When the approval was seen.")
+    at: Time | None = Field(default=None, description="When the approval or the refusal was seen.")
+    waiting_since: Time | None = Field(default=None, description="Since when the version waits.")
+    expires_at: Time | None = Field(default=None, description="When it stops waiting (promotion.approvalDeadlineSeconds).")
+    refused_by: str | None = Field(default=None, max_length=253, description="Who refused; this resource, when it expired.")
+    expired: bool | None = Field(default=None, description="true: nobody approved in time.")
+    reason: str | None = Field(default=None, max_length=1024, description="Why it was refused.")
 
 
 class Version(Model):

@@ -1,4 +1,4 @@
-"""``slipway approve``: a person decides that a version is promoted, or that a step of its roll-out begins."""
+"""``slipway approve``: a person decides that a version is promoted or is not, or that a step of its roll-out begins."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Annotated
 import typer
 
 from slipway.api import conditions
-from slipway.api.common import ANNOTATION_APPROVE, Approval
+from slipway.api.common import ANNOTATION_APPROVE, ANNOTATION_REFUSE, Approval
 from slipway.api.model_build import ModelBuild
 from slipway.api.model_build_status import ModelBuildStatus
 from slipway.api.model_deployment import ModelDeployment, ModelDeploymentStatus
 from slipway.cli import complete
 from slipway.cli.cluster import KINDS, resource_name
-from slipway.cli.errors import CliError
+from slipway.cli.errors import CliError, ExitCode
 from slipway.cli.options import ReasonOption, with_session
 from slipway.cli.output import say
 from slipway.cli.session import Session
@@ -21,6 +21,7 @@ from slipway.kube.port import Object
 from slipway.kube.resources import MODEL_BUILD, MODEL_DEPLOYMENT
 
 FIELD_MANAGER = "slipway-cli-approve"
+REFUSE_MANAGER = "slipway-cli-refuse"
 MAX_REASON = 1024
 
 NameArgument = Annotated[
@@ -32,19 +33,32 @@ NameArgument = Annotated[
     ),
 ]
 VersionOption = Annotated[
-    int | None, typer.Option("--version", min=1, metavar="N", help="The version to approve. Default: the one that waits.")
+    int | None, typer.Option("--version", min=1, metavar="N", help="The version that is meant. Default: the one that waits.")
+]
+RefuseOption = Annotated[
+    bool, typer.Option("--refuse", help="Refuse the promotion, for good: the version is not promoted any more. Needs --reason.")
 ]
 
 
 @with_session
-def approve(session: Session, name: NameArgument, version: VersionOption = None, reason: ReasonOption = "") -> None:
-    """Approve what waits for a person: the promotion of a ModelBuild's version (promotion.approval: Manual), or the next step
+def approve(
+    session: Session,
+    name: NameArgument,
+    version: VersionOption = None,
+    reason: ReasonOption = "",
+    refuse: RefuseOption = False,
+) -> None:
+    """Approve or refuse what waits for a person: the promotion of a ModelBuild's version (promotion.approval: Manual), or the next step
     of a ModelDeployment's roll-out (approval: Manual).
 
-    Who approved, and why, is recorded in the annotation slipway.dev/approve, in the alias's history and in the
-    deployment's status.
+    Who approved, and why, is recorded in the annotation slipway.dev/approve (slipway.dev/refuse for a refusal), in the
+    alias's history and in status.
     """
+    if refuse and not reason.strip():
+        raise CliError("--refuse needs a reason: --reason 'worse on the newest month'", ExitCode.USAGE)
     if _is_rollout(session, name):
+        if refuse:
+            raise CliError(f"ModelDeployment {name}: slipway rollout abort takes a candidate back", ExitCode.USAGE)
         _approve_step(session, name, version, reason)
         return
     found = session.cluster.require(MODEL_BUILD, session.namespace, name)
@@ -54,6 +68,10 @@ def approve(session: Session, name: NameArgument, version: VersionOption = None,
         say(f"{build.model}:{number} is promoted already, nothing to do")
         return
     approval = Approval(version=number, by=session.person(), reason=reason[:MAX_REASON])
+    if refuse:
+        session.cluster.annotate(found, ANNOTATION_REFUSE, approval.to_annotation(), field_manager=REFUSE_MANAGER)
+        say(f"{build.model}:{number} is refused by {approval.by}; it is not promoted any more (slipway status {name})")
+        return
     session.cluster.annotate(found, ANNOTATION_APPROVE, approval.to_annotation(), field_manager=FIELD_MANAGER)
     alias = build.spec.promotion.alias if build.spec.promotion else ""
     say(f"{build.model}:{number} is approved by {approval.by}; {alias} moves to it now (slipway status {name})")
@@ -109,6 +127,12 @@ def _number(build: ModelBuild, wanted: int | None) -> tuple[int, bool]:
         )
     if version.promoted_to is not None:
         return version.number, False
+    if version.approval is not None and version.approval.refused_by is not None:
+        how = "was not approved in time" if version.approval.expired else f"was refused by {version.approval.refused_by}"
+        raise CliError(
+            f"version {version.number} {how}, which stands; "
+            f"slipway alias set {build.model}@{promotion.alias} {version.number} moves the alias by hand"
+        )
     failed = [gate.message for gate in version.gates if not gate.passed]
     if failed:
         raise CliError(

@@ -51,7 +51,7 @@ the fix.
 prints a list of `{"version", "previous", "at", "by", "reason"}`, newest first; `slipway status -o json` prints a list with one
 item for each chain: `modelDeployment`, `modelBuilds` and `appBuild`, or `featureView`, each with its `status` as the cluster has it.
 
-**What it writes to a cluster.** `build` sets the annotation `slipway.dev/rebuild`, `approve` sets `slipway.dev/approve` and the
+**What it writes to a cluster.** `build` sets the annotation `slipway.dev/rebuild`, `approve` sets `slipway.dev/approve` or `slipway.dev/refuse` and the
 commands of `rollout` set `slipway.dev/rollout`, each by server-side apply with a field manager of its own
 (`slipway-cli-build`, `slipway-cli-approve`, `slipway-cli-rollout`), so that Git and the cluster stay equal. `rollback` moves
 the alias in the registry; only where a ModelDeployment names a version does it change `spec.model.version` (field manager

@@ -62,6 +62,7 @@ class Applier:
             registered=moved.registered,
             moved=moved.aliases,
             revision=moved.revision,
+            refusal=moved.refusal,
             requeue_after=_requeue(planned.requeue_after, children),
         )
 

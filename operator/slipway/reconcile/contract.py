@@ -16,7 +16,7 @@ from slipway.features.records import Revision
 from slipway.kube.port import Object, Resource
 from slipway.provenance.facts import BuildFacts
 from slipway.reconcile.runs import RunEvent
-from slipway.registry.records import AliasMove, Digest, JobResult, VersionDraft, VersionRecord
+from slipway.registry.records import AliasMove, Digest, JobResult, Refusal, VersionDraft, VersionRecord
 
 
 @dataclass(frozen=True, order=True)
@@ -103,6 +103,18 @@ class MoveAlias:
 
 
 @dataclass(frozen=True)
+class RefusePromotion:
+    """Remembers that `version` is not promoted to `alias`. The first decision stands."""
+
+    model: str
+    alias: str
+    version: int
+    by: str
+    reason: str
+    expired: bool = False
+
+
+@dataclass(frozen=True)
 class PutPin:
     kind: str
     namespace: str
@@ -128,7 +140,7 @@ class ApplyDefinition:
     by: str
 
 
-Move = ApplyDefinition | PutBlobs | PutRequest | StoreLog | RegisterVersion | MoveAlias | PutPin | DropPin
+Move = ApplyDefinition | PutBlobs | PutRequest | StoreLog | RegisterVersion | MoveAlias | RefusePromotion | PutPin | DropPin
 
 
 @dataclass(frozen=True)
@@ -180,6 +192,8 @@ class Applied(Generic[D]):
     moved: tuple[AliasMove, ...] = ()
     revision: Revision | None = None
     """Of the feature view that was applied."""
+    refusal: Refusal | None = None
+    """The decision that stands, after a RefusePromotion."""
     requeue_after: float | None = None
 
 

@@ -21,6 +21,7 @@ from slipway.reconcile.contract import (
     PutBlobs,
     PutPin,
     PutRequest,
+    RefusePromotion,
     RegisterVersion,
     Stalled,
     StoreLog,
@@ -29,7 +30,7 @@ from slipway.reconcile.errors import INTERNAL_ERROR
 from slipway.reconcile.stores import Blocking
 from slipway.registry.blobs import Blobs
 from slipway.registry.errors import LostRace
-from slipway.registry.records import AliasMove, VersionRecord
+from slipway.registry.records import AliasMove, Refusal, VersionRecord
 from slipway.registry.registry import Registry
 from slipway.training.contract import attempt_prefix
 
@@ -44,6 +45,7 @@ class Moved:
     registered: VersionRecord | None = None
     aliases: tuple[AliasMove, ...] = ()
     revision: Revision | None = None
+    refusal: Refusal | None = None
 
 
 class RegistryMoves:
@@ -88,6 +90,9 @@ class RegistryMoves:
                 moved.registered = await run(self._registry.register, draft)
             case MoveAlias():
                 moved.aliases += (await self._move_alias(move, moved.registered),)
+            case RefusePromotion(model, alias, version, by, reason, expired):
+                refuse = self._registry.refuse
+                moved.refusal = await run(refuse, model, alias, version, by=by, reason=reason, expired=expired)
             case PutPin(kind, namespace, name, versions, blobs, images):
                 await run(self._registry.pin, kind, namespace, name, versions=versions, blobs=blobs, images=images)
             case DropPin(kind, namespace, name):

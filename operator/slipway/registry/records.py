@@ -236,6 +236,20 @@ class AliasMove(Document):
     """False in the answer to a move that had nothing to do; not stored."""
 
 
+class Refusal(Document):
+    """A decision that a version is not promoted to an alias. `expired`: nobody approved it in time."""
+
+    schema_version: int = SCHEMA_VERSION
+    model: str
+    alias: str
+    version: int = Field(ge=1)
+    at: datetime
+    by: str
+    reason: str = ""
+    expired: bool = False
+    writer: str
+
+
 class Pin(Document):
     """Who uses a version, for garbage collection."""
 

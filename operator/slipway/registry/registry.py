@@ -29,6 +29,7 @@ from slipway.registry.metadata import Metadata, Model, model_name
 from slipway.registry.moved import announce
 from slipway.registry.names import LATEST, ModelName, ModelRef, check_path, check_version
 from slipway.registry.records import AliasMove, Pin, VersionDraft, VersionRecord
+from slipway.registry.refusals import Refusals
 from slipway.registry.sequence import Ends
 from slipway.registry.upkeep import Upkeep
 from slipway.registry.versions import Seen, Versions
@@ -53,7 +54,7 @@ class Verification:
         return not self.missing and not self.corrupt
 
 
-class Registry(Attempts, Metadata, Upkeep):
+class Registry(Attempts, Metadata, Refusals, Upkeep):
     """Thread-safe; all calls block, and may raise the store's errors (`slipway.storage.port`) besides their own."""
 
     def __init__(

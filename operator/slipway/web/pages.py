@@ -118,6 +118,7 @@ class Pages:
         cut = newest if before is None else self.registry.versions(name, before=before, limit=VERSIONS_PER_PAGE + 1)
         aliases = self.registry.aliases(name)
         history = {alias: self.registry.history(name, alias, limit=MOVES) for alias in sorted(aliases)}
+        refused = {alias: self.registry.refusals(name, alias)[:MOVES] for alias in self.registry.refused_aliases(name)}
         pins = [pin for pin in self.registry.pins() if any(ref.startswith(f"{name}:") for ref in pin.versions)]
         return self.render(
             request,
@@ -130,6 +131,7 @@ class Pages:
             aliases=aliases,
             pointing=_by_version(aliases),
             history=history,
+            refused=refused,
             plot=plot(newest, aliases),
             plotted=len(newest),
             pins=pins,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from slipway.kube.port import Object
 from slipway.training import contract
 from tests.fakes.cluster import Ended, Running
 from tests.faults.controllers import worlds
@@ -194,6 +197,117 @@ async def test_manual_promotion_waits_and_records_who() -> None:
     assert move.by == "ann"
     assert "looks right" in move.reason
     assert build["status"]["version"]["approval"]["approvedBy"] == "ann"
+
+
+def manual(annotations: dict[str, str] | None = None, **promotion: Any) -> Object:
+    made = model_build(promotion={"alias": "champion", "approval": "Manual"} | promotion)
+    made["metadata"]["annotations"] = annotations or {}
+    return made
+
+
+def said(word: str, by: str, reason: str = "", version: int = 1) -> dict[str, str]:
+    return {f"slipway.dev/{word}": json.dumps({"version": version, "by": by, "reason": reason})}
+
+
+async def test_a_refusal_stands_whatever_is_said_later() -> None:
+    world = build_world()
+    build = await settle(world, put(manual()), put(manual(said("refuse", "ann", "worse on the newest month"))))
+    assert ready(build) == ("False", "PromotionRefused")
+    assert "refused by ann: worse on the newest month" in build["status"]["conditions"][0]["message"]
+    assert build["status"]["version"]["approval"]["refusedBy"] == "ann"
+    build = await settle(world, put(manual(said("refuse", "bob") | said("approve", "bob"))))
+    assert build["status"]["version"]["approval"]["refusedBy"] == "ann"
+    await settle(world, delete_and_forget)
+    build = await settle(world, put(manual(said("approve", "bob"))))
+    assert ready(build) == ("False", "PromotionRefused"), "a resource made anew finds it"
+    assert world.registry().alias(MODEL, "champion") is None
+    (kept,) = world.registry().refusals(MODEL, "champion")
+    assert (kept.version, kept.by, kept.reason, kept.expired) == (1, "ann", "worse on the newest month", False)
+
+
+def delete_and_forget(world: World) -> None:
+    world.api.remove("ModelBuild", "default", "cancer")
+    world.cluster.settle()
+    world.api.make(manual())
+
+
+async def test_a_refusal_of_another_version_refuses_nothing_and_the_next_version_waits_anew() -> None:
+    world = build_world()
+    build = await settle(world, put(manual(said("refuse", "ann", version=2))))
+    assert ready(build) == ("True", "AwaitingApproval")
+    build = await settle(world, put(manual(said("refuse", "ann"))))
+    assert ready(build) == ("False", "PromotionRefused")
+    other = manual(said("refuse", "ann"))
+    other["spec"]["trainer"]["params"] = {"C": 0.9}
+    build = await settle(world, put(other))
+    assert (ready(build), build["status"]["version"]["number"]) == (("True", "AwaitingApproval"), 2)
+
+
+async def test_a_version_that_nobody_approves_in_time_is_not_promoted_any_more() -> None:
+    world = build_world()
+    world.patience = 60.0
+    build = await settle(world, put(manual(approvalDeadlineSeconds=3600)))
+    assert ready(build) == ("True", "AwaitingApproval")
+    assert build["status"]["version"]["approval"]["expiresAt"] > build["status"]["version"]["approval"]["waitingSince"]
+    world.clock.advance(3700)
+    build = await settle(world, nothing)
+    assert ready(build) == ("False", "ApprovalExpired")
+    assert "within 3600 s" in build["status"]["conditions"][0]["message"]
+    build = await settle(world, put(manual(said("approve", "ann"), approvalDeadlineSeconds=3600)))
+    assert ready(build) == ("False", "ApprovalExpired"), "too late"
+    (kept,) = world.registry().refusals(MODEL, "champion")
+    assert (kept.expired, kept.by) == (True, "ModelBuild default/cancer")
+
+
+async def test_the_operator_looks_again_when_an_approval_expires() -> None:
+    world = build_world()
+    world.resync, world.patience = 86400.0, 4000.0
+    build = await settle(world, put(manual(approvalDeadlineSeconds=3600)))
+    assert ready(build) == ("False", "ApprovalExpired"), "without an event, and long before the resync"
+
+
+async def test_an_approval_that_came_while_the_operator_was_down_counts() -> None:
+    world = build_world()
+    world.patience = 60.0
+    await settle(world, put(manual(approvalDeadlineSeconds=3600)))
+    world.clock.advance(86400)
+    build = await settle(world, put(manual(said("approve", "ann"), approvalDeadlineSeconds=3600)))
+    assert ready(build) == ("True", "Promoted")
+
+
+async def test_a_version_that_failed_its_gates_does_not_expire() -> None:
+    world = build_world()
+    made = manual(approvalDeadlineSeconds=60)
+    made["spec"]["evaluation"] = {"gates": [{"metric": "auc", "min": 0.99}]}
+    build = await settle(world, put(made))
+    world.clock.advance(600)
+    build = await settle(world, nothing)
+    assert ready(build) == ("False", "GateFailed")
+    assert "expiresAt" not in build["status"]["version"]["approval"]
+
+
+def nothing(_world: World) -> None:
+    return None
+
+
+async def test_every_crash_while_a_promotion_is_refused_or_expires_ends_in_the_same_state() -> None:
+    def later(world: World) -> None:
+        world.clock.advance(100)
+
+    def one_more(**trainer: Any) -> Object:
+        made = manual(said("refuse", "ann"), approvalDeadlineSeconds=90)
+        made["spec"]["trainer"]["params"] = trainer
+        return made
+
+    life = Scenario(
+        "refusals",
+        build_world,
+        (put(manual()), put(manual(said("refuse", "ann"))), put(one_more(C=0.7)), later, delete("ModelBuild", "cancer")),
+        budget=20,
+    )
+    report = await sweep(life, (crashes,))
+    print(report)
+    assert report.ok, report
 
 
 async def test_a_rollback_by_a_person_is_not_undone() -> None:

@@ -77,7 +77,7 @@ def full_model_build() -> Manifest:
             ],
             "onMissing": "Ignore",
         },
-        promotion={"alias": "champion", "approval": "Manual"},
+        promotion={"alias": "champion", "approval": "Manual", "approvalDeadlineSeconds": 86400},
         retry={"limit": 0, "backoffSeconds": 1},
         deadlineSeconds=60,
         suspend=True,

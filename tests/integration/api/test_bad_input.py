@@ -287,6 +287,14 @@ BAD: dict[str, tuple[r.Manifest, list[str]]] = {
         r.rollout(watch={"gates": [{"name": "g", "errorRate": {"max": 0.1}}]}),
         ["spec.rollout.watch.for", "Required value"],
     ),
+    "a deadline for what nobody approves": (
+        r.model_build(promotion={"alias": "champion", "approvalDeadlineSeconds": 60}),
+        ["spec.promotion", "goes with approval: Manual only"],
+    ),
+    "no time to approve": (
+        r.model_build(promotion={"alias": "champion", "approval": "Manual", "approvalDeadlineSeconds": 0}),
+        ["spec.promotion.approvalDeadlineSeconds", "greater than or equal to 1"],
+    ),
     # FeatureView
     "a view of nothing": (r.feature_view(features=[]), ["spec.features", "at least 1"]),
     "a view of nobody": (r.feature_view(entities=[]), ["spec.entities", "at least 1"]),

@@ -136,7 +136,10 @@ STATUSES = {
             version=Version(
                 number=7, digest=DIGEST, metrics={"roc_auc": "0.99", "val/loss": "nan"}, promoted_to="champion",
                 gates=(GateStatus(metric="roc_auc", passed=False, message="m", value="0.9", bound="0.95"),),
-                approval=ApprovalStatus(required=True, approved_by="ann", at=NOW),
+                approval=ApprovalStatus(
+                    required=True, approved_by="ann", at=NOW, waiting_since=NOW, expires_at=NOW, refused_by="bob", expired=True,
+                    reason="no",
+                ),
             ),
             history=(BuildSummary(id=DIGEST, reason="CacheHit", outcome="Succeeded", version=7, attempts=0, started_at=NOW),),
         ),

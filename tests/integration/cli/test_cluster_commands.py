@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from slipway.api.common import ANNOTATION_APPROVE, ANNOTATION_REBUILD, Approval
+from slipway.api.common import ANNOTATION_APPROVE, ANNOTATION_REBUILD, ANNOTATION_REFUSE, Approval
 from slipway.cli.session import Session
 from slipway.kube.port import Object, Rejected, Unavailable
 from slipway.registry.records import JobResult
@@ -359,6 +359,33 @@ def test_nothing_to_approve_is_said_and_nothing_written(
     result = cli("approve", "bc", *words)
     assert result.exit_code == 1
     assert says in result.stderr
+    assert api.writes == 0
+
+
+def test_refuse_records_who_which_and_why(cli: Cli, api: Cluster) -> None:
+    api.person = "ann@example.com"
+    api.make(model_build(status=waiting_status(3), promotion=MANUAL))
+    assert cli("approve", "bc", "--refuse").exit_code == 2, "not without a reason"
+    assert cli("approve", "bc", "--refuse", "--reason", " ").exit_code == 2
+    assert api.writes == 0
+    result = cli("approve", "bc", "--refuse", "--reason", "worse on the newest month")
+    assert result.exit_code == 0, result.stderr
+    assert "default/bc:3 is refused by ann@example.com" in result.stdout
+    assert annotations_of(api).keys() == {ANNOTATION_REFUSE}
+    written = Approval.parse(annotations_of(api)[ANNOTATION_REFUSE])
+    assert written == Approval(version=3, by="ann@example.com", reason="worse on the newest month")
+
+
+@pytest.mark.parametrize(
+    ("approval", "says"),
+    [({"refusedBy": "ann"}, "version 2 was refused by ann"), ({"refusedBy": "x", "expired": True}, "was not approved in time")],
+)
+def test_what_was_decided_stands(cli: Cli, api: Cluster, approval: Object, says: str) -> None:
+    api.make(model_build(status=waiting_status(2, approval={"required": True} | approval), promotion=MANUAL))
+    result = cli("approve", "bc")
+    assert result.exit_code == 1
+    assert says in result.stderr
+    assert "slipway alias set default/bc@champion 2" in result.stderr
     assert api.writes == 0
 
 

@@ -286,6 +286,22 @@ def test_versions_are_listed_newest_first_in_pages(cli: Cli, registry: Registry)
 # ---- aliases ----
 
 
+def test_history_shows_refused_promotions_and_scripts_still_read_moves(cli: Cli, registry: Registry) -> None:
+    for number in range(3):
+        register(registry, seed=number)
+    registry.move_alias("default/bc", "champion", 1, by="ann", reason="first")
+    registry.refuse("default/bc", "champion", 2, by="bob", reason="worse on the newest month")
+    registry.refuse("default/bc", "canary", 3, by="ModelBuild default/bc", reason="nobody came", expired=True)
+    shown = cli("history", "bc@champion").stdout
+    assert shown.index("2 refused") < shown.index("→ 1"), "newest first"
+    assert "worse on the newest month" in shown
+    assert "3 not approved in time" in cli("history", "bc").stdout
+    assert "3 not approved in time" in cli("history", "bc@canary").stdout, "an alias that was never set"
+    assert [move["version"] for move in json.loads(cli("history", "bc@champion", "-o", "json").stdout)] == [1]
+    both = json.loads(cli("history", "bc@champion", "--refusals", "-o", "json").stdout)
+    assert [(entry["version"], entry.get("outcome")) for entry in both] == [(2, "refused"), (1, None)]
+
+
 def test_history_is_newest_first_with_the_fields_that_scripts_rely_on(cli: Cli, registry: Registry) -> None:
     register(registry)
     register(registry, seed=1)

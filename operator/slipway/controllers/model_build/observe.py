@@ -8,7 +8,7 @@ from typing import Any
 
 from slipway.api import conditions
 from slipway.api.build_inputs import Input
-from slipway.api.common import ANNOTATION_APPROVE, Approval, InvalidResource
+from slipway.api.common import ANNOTATION_APPROVE, ANNOTATION_REFUSE, Approval, InvalidResource
 from slipway.api.model_build import ModelBuild
 from slipway.api.model_build_status import Build
 from slipway.controllers.model_build.followers import behind
@@ -50,13 +50,14 @@ async def _observe(deps: Deps, resource: Object, now: datetime) -> Observed:
         raise Stalled(conditions.INVALID_SPEC, str(error)) from error
     token = build.rebuild_token(build.spec.rebuild)
     approval = Approval.parse(build.metadata.annotations.get(ANNOTATION_APPROVE, ""))
+    wish = Approval.parse(build.metadata.annotations.get(ANNOTATION_REFUSE, ""))
     found = schedule_times(build, now)
-    base = Observed(build=build, installation=installation(deps), token=token, approval=approval, look_at=found.next)
+    base = Observed(build=build, installation=installation(deps), token=token, approval=approval, wish=wish, look_at=found.next)
     base = replace(base, jobs=await owned_jobs(deps, build), triggers=standing(build, found, acted=False))
     code = await _config_map(deps, build)
     current = build.status.build if build.status else None
     changed = code.source.digest if code and current and code.source.digest != current.source else None
-    if current and is_settled(build, token, approval, source_changed=changed is not None):
+    if current and is_settled(build, token, (approval, wish), now, source_changed=changed is not None):
         return await _look_again(deps, base, current, found, code, now)
     if current and not changed and current.generation == build.metadata.generation and current.rebuild == token:
         if found.due and build.spec.schedule and build.spec.schedule.concurrency_policy == "Replace":
@@ -220,7 +221,10 @@ async def _with_version(deps: Deps, observed: Observed) -> Observed:
         if (found := await _baseline(deps, build.model, alias, observed.identity)) is not None
     }
     promoted = version is not None and await _was_promoted(deps, build, version)
-    return replace(observed, version=version, baselines=baselines, promoted=promoted)
+    refusal = None
+    if version is not None and not promoted and build.spec.promotion and build.spec.promotion.approval == "Manual":
+        refusal = await deps.executor.run(deps.registry.refusal, build.model, build.spec.promotion.alias, version.version)
+    return replace(observed, version=version, baselines=baselines, promoted=promoted, refusal=refusal)
 
 
 async def _baseline(deps: Deps, model: str, alias: str, identity: str) -> VersionRecord | None:

@@ -13,7 +13,7 @@ from slipway.controllers.model_build.policy import PinnedBuild
 from slipway.controllers.shared.attempts import Attempt
 from slipway.controllers.shared.pods import PodSettings
 from slipway.kube.port import Object
-from slipway.registry.records import AttemptResult, VersionRecord
+from slipway.registry.records import AttemptResult, Refusal, VersionRecord
 from slipway.training.contract import BuildRequest
 
 
@@ -48,6 +48,10 @@ class Observed:
     baselines: Mapping[str, VersionRecord] = field(default_factory=dict)
     """Versions to compare with, by alias (gates' noWorseThan)."""
     approval: Approval | None = None
+    wish: Approval | None = None
+    """A person's refusal of a version, as the annotation says it."""
+    refusal: Refusal | None = None
+    """The decision against this version that is remembered."""
     promoted: bool = False
     """The alias was moved to this version on behalf of this resource, whatever happened to it since."""
     followers: tuple[str, ...] = ()

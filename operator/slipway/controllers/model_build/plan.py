@@ -13,6 +13,7 @@ from slipway.controllers.model_build.policy import (
     Case,
     Verdict,
     decide_promotion,
+    expires_at,
     is_what_was_planned,
     judge,
     promoter,
@@ -41,6 +42,7 @@ from slipway.reconcile.contract import (
     Planned,
     PutBlobs,
     PutRequest,
+    RefusePromotion,
     RegisterVersion,
     StoreLog,
 )
@@ -81,12 +83,10 @@ FOLLOWERS_LOOK = 0.5
 
 
 def plan(valid: Valid, now: datetime) -> Planned[Decision]:
-    """The whole plan; `now` decides about retries only."""
+    """The whole plan; `now` decides about retries, and whether an approval came too late."""
     observed = valid.observed
     if observed.settled:
-        look = max(0.0, (observed.look_at - now).total_seconds()) if observed.look_at else None
-        if observed.followers:
-            look = min(look, FOLLOWERS_LOOK) if look is not None else FOLLOWERS_LOOK
+        look = _next_look(observed, now)
         return Planned(decision=Settled(), live=observed.jobs, requeue_after=look)
     current = observed.build.status.build if observed.build.status else None
     same = current is not None and current.id == observed.identity
@@ -95,13 +95,23 @@ def plan(valid: Valid, now: datetime) -> Planned[Decision]:
     if observed.version is not None:
         gates = _judge(observed, observed.version.metrics)
         cached = observed.attempt is None and not same
-        return _promote(observed, gates, None, conditions.CACHE_HIT if cached else reason)
+        return _promote(observed, gates, None, conditions.CACHE_HIT if cached else reason, now)
     assert observed.attempt is not None
     step = next_step(observed.attempt, _limits(observed), now)
     if isinstance(step, Done):
         gates = _judge(observed, step.result.metrics)
-        return _promote(observed, gates, draft_version(observed, step.result, gates, reason), reason)
+        return _promote(observed, gates, draft_version(observed, step.result, gates, reason), reason, now)
     return _work(observed, observed.attempt, step, reason, now)
+
+
+def _next_look(observed: Observed, now: datetime) -> float | None:
+    """Seconds until something may have come about by itself: a time of the schedule, the end of the wait for an approval, or
+    those that follow the alias have begun."""
+    version = observed.build.status.version if observed.build.status else None
+    expiry = expires_at(observed.build, version.number) if version and not version.promoted_to else None
+    times = [time for time in (observed.look_at, expiry if expiry and expiry > now else None) if time is not None]
+    looks = [max(0.0, (time - now).total_seconds()) for time in times] + ([FOLLOWERS_LOOK] if observed.followers else [])
+    return min(looks, default=None)
 
 
 def _limits(observed: Observed) -> Limits:
@@ -116,10 +126,15 @@ def _judge(observed: Observed, metrics: dict[str, float]) -> tuple[GateResult, .
     return judge(evaluation.gates, evaluation.on_missing, metrics, observed.baselines)
 
 
-def _promote(observed: Observed, gates: tuple[GateResult, ...], draft: VersionDraft | None, reason: str) -> Planned[Decision]:
+def _promote(
+    observed: Observed, gates: tuple[GateResult, ...], draft: VersionDraft | None, reason: str, now: datetime
+) -> Planned[Decision]:
     build = observed.build
     number = observed.version.version if observed.version else None
-    verdict = decide_promotion(Case(build, gates, number, observed.approval, observed.promoted))
+    expiry = expires_at(build, number) if number is not None else None
+    expired = expiry is not None and now >= expiry
+    case = Case(build, gates, number, observed.approval, observed.promoted, observed.wish, observed.refusal, expired)
+    verdict = decide_promotion(case)
     moves: list[Move] = [RegisterVersion(draft, build_facts(observed))] if draft else []
     approved_by = None
     if verdict.promote and build.spec.promotion:
@@ -135,9 +150,18 @@ def _promote(observed: Observed, gates: tuple[GateResult, ...], draft: VersionDr
                 reason=f"{promoter(build)}: {words or 'gates passed'}",
             )
         )
+    if verdict.refuse and build.spec.promotion and number is not None:
+        moves.append(_refusal(observed, build.spec.promotion.alias, number, verdict))
     decision = Finished(gates, verdict, reason, approved_by)
     look = FOLLOWERS_LOOK if observed.followers and verdict.reason == conditions.PROMOTED else None
     return Planned(decision=decision, deletions=_superseded(observed), after=tuple(moves), live=observed.jobs, requeue_after=look)
+
+
+def _refusal(observed: Observed, alias: str, number: int, verdict: Verdict) -> RefusePromotion:
+    build, wish = observed.build, observed.wish
+    if verdict.reason == conditions.APPROVAL_EXPIRED or wish is None:
+        return RefusePromotion(build.model, alias, number, promoter(build), verdict.message, expired=True)
+    return RefusePromotion(build.model, alias, number, wish.by or "annotation", wish.reason)
 
 
 def _superseded(observed: Observed) -> tuple[Deletion, ...]:

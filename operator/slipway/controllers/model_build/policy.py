@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from slipway.api import conditions
 from slipway.api.common import Approval
-from slipway.api.model_build import Gate, ModelBuild
+from slipway.api.model_build import Gate, ModelBuild, Promotion
 from slipway.api.model_build_status import Build
-from slipway.registry.records import GateResult, VersionRecord, digest_of
+from slipway.registry.records import GateResult, Refusal, VersionRecord, digest_of
 from slipway.sources.pinned import PinnedInput, PinnedSource, git_digest, input_digest, s3_digest
 from slipway.training import contract
 
@@ -86,8 +87,21 @@ def why(build: ModelBuild, current: Build | None, pinned: PinnedBuild | None, to
     return conditions.BUILD_INPUT_CHANGED
 
 
-def is_settled(build: ModelBuild, token: str | None, approval: Approval | None, *, source_changed: bool) -> bool:
-    """Whether the build that status tells of has ended and nothing that could change that has happened since."""
+def expires_at(build: ModelBuild, number: int) -> datetime | None:
+    """When version `number` stops waiting for its approval; None: never, or it has not begun to."""
+    promotion, version = build.spec.promotion, build.status.version if build.status else None
+    if promotion is None or promotion.approval != "Manual" or promotion.approval_deadline_seconds is None:
+        return None
+    if version is None or version.number != number or version.approval is None or version.approval.waiting_since is None:
+        return None
+    return version.approval.waiting_since + timedelta(seconds=promotion.approval_deadline_seconds)
+
+
+def is_settled(
+    build: ModelBuild, token: str | None, said: Iterable[Approval | None], now: datetime, *, source_changed: bool
+) -> bool:
+    """Whether the build that status tells of has ended and nothing that could change that has happened since. `said`: what
+    annotations say of the promotion of a version."""
     status = build.status
     if status is None or status.build is None or source_changed:
         return False
@@ -99,8 +113,14 @@ def is_settled(build: ModelBuild, token: str | None, approval: Approval | None, 
         return current.retry_after is None and reason not in (contract.SOURCE_CHANGED, contract.INPUT_CHANGED)
     if current.outcome != "Succeeded" or status.version is None:
         return False
-    awaited = build.spec.promotion is not None and status.version.promoted_to is None
-    return not (awaited and approval is not None and approval.version == status.version.number)
+    version = status.version
+    refused = version.approval is not None and version.approval.refused_by is not None
+    failed = any(not gate.passed for gate in version.gates)
+    if build.spec.promotion is None or version.promoted_to is not None or refused or failed:
+        return True
+    expiry = expires_at(build, version.number)
+    spoken = any(one is not None and one.version == version.number for one in said)
+    return not spoken and (expiry is None or now < expiry)
 
 
 def promoter(build: ModelBuild) -> str:
@@ -170,6 +190,12 @@ class Case:
     """None: not registered yet."""
     approval: Approval | None
     promoted: bool
+    wish: Approval | None = None
+    """What a person says against it."""
+    refusal: Refusal | None = None
+    """What is remembered against it."""
+    expired: bool = False
+    """It has waited for long enough."""
 
 
 @dataclass(frozen=True)
@@ -177,6 +203,8 @@ class Verdict:
     reason: str
     message: str
     promote: bool = False
+    refuse: bool = False
+    """It is to be remembered that the version is not promoted."""
 
 
 def _metric_missing(case: Case) -> Verdict | None:
@@ -201,12 +229,50 @@ def _already(case: Case) -> Verdict | None:
     return Verdict(conditions.PROMOTED, f"promoted to {alias}") if case.promoted else None
 
 
+def _refused(case: Case) -> Verdict | None:
+    promotion, known = case.build.spec.promotion, case.refusal
+    if promotion is None or promotion.approval != "Manual" or known is None:
+        return None
+    if known.expired:
+        return Verdict(conditions.APPROVAL_EXPIRED, _expired_words(promotion))
+    return Verdict(conditions.PROMOTION_REFUSED, _refused_words(promotion, known.by, known.reason))
+
+
+def _refused_now(case: Case) -> Verdict | None:
+    promotion, wish = case.build.spec.promotion, case.wish
+    if promotion is None or promotion.approval != "Manual" or case.number is None:
+        return None
+    if wish is not None and wish.version == case.number:
+        words = _refused_words(promotion, wish.by or "annotation", wish.reason)
+        return Verdict(conditions.PROMOTION_REFUSED, words, refuse=True)
+    return None
+
+
+def _expired(case: Case) -> Verdict | None:
+    """An approval that is there when this is looked at still counts: nobody knows when it was given."""
+    promotion = case.build.spec.promotion
+    if promotion is None or not case.expired:
+        return None
+    return Verdict(conditions.APPROVAL_EXPIRED, _expired_words(promotion), refuse=True)
+
+
+def _refused_words(promotion: Promotion, by: str, reason: str) -> str:
+    return f"promotion to {promotion.alias} was refused by {by}{': ' + reason if reason else ''}"
+
+
+def _expired_words(promotion: Promotion) -> str:
+    seconds = promotion.approval_deadline_seconds
+    return f"nobody approved the promotion to {promotion.alias}{f' within {seconds} s' if seconds else ' in time'}"
+
+
 def _approval_awaited(case: Case) -> Verdict | None:
     promotion = case.build.spec.promotion
     if promotion is None or promotion.approval != "Manual":
         return None
     if case.number is not None and case.approval is not None and case.approval.version == case.number:
         return None
+    if (expired := _expired(case)) is not None:
+        return expired
     name, namespace = case.build.metadata.name, case.build.metadata.namespace
     return Verdict(
         conditions.AWAITING_APPROVAL,
@@ -219,6 +285,8 @@ PROMOTION: tuple[Callable[[Case], Verdict | None], ...] = (
     _already,
     _metric_missing,
     _gate_failed,
+    _refused,
+    _refused_now,
     _approval_awaited,
 )
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from slipway.api import conditions
 from slipway.api.common import Failure
-from slipway.api.model_build import ModelBuild
+from slipway.api.model_build import ModelBuild, Promotion
 from slipway.api.model_build_status import (
     ApprovalStatus,
     Build,
@@ -24,7 +24,7 @@ from slipway.controllers.model_build.runs import run_events
 from slipway.controllers.shared.attempts import Failed, Running, Start, Suspended, Waiting, created
 from slipway.controllers.shared.conditions import of_reason
 from slipway.reconcile.contract import Applied, Event, StatusUpdate
-from slipway.registry.records import GateResult, VersionRecord
+from slipway.registry.records import GateResult, Refusal, VersionRecord
 
 
 def status(observed: Observed, applied: Applied[Decision], now: datetime) -> StatusUpdate:
@@ -71,7 +71,9 @@ def _settled(observed: Observed, now: datetime) -> StatusUpdate:
         return _update(observed.build, failure.reason, failure.message, now)
     assert old.version is not None
     gates = tuple(_gate_result(gate) for gate in old.version.gates)
-    case = Case(observed.build, gates, old.version.number, observed.approval, old.version.promoted_to is not None)
+    promoted = old.version.promoted_to is not None
+    refusal = _remembered(observed.build, old.version)
+    case = Case(observed.build, gates, old.version.number, observed.approval, promoted, refusal=refusal)
     verdict = decide_promotion(case)
     reason, message = _told(observed, verdict)
     return _update(observed.build, reason, _version_words(old.version.number, message), now)
@@ -82,6 +84,23 @@ def _told(observed: Observed, verdict: Verdict) -> tuple[str, str]:
     if verdict.reason != conditions.PROMOTED or not observed.followers:
         return verdict.reason, verdict.message
     return conditions.PROMOTING, f"{verdict.message}; not begun yet: {', '.join(observed.followers)}"
+
+
+def _remembered(build: ModelBuild, version: Version) -> Refusal | None:
+    """The decision against a version, as status tells it."""
+    approval, promotion = version.approval, build.spec.promotion
+    if approval is None or approval.refused_by is None or promotion is None:
+        return None
+    return Refusal(
+        model=build.model,
+        alias=promotion.alias,
+        version=version.number,
+        at=approval.at or datetime.min.replace(tzinfo=UTC),
+        by=approval.refused_by,
+        reason=approval.reason or "",
+        expired=bool(approval.expired),
+        writer="",
+    )
 
 
 def _gate_result(gate: GateStatus) -> GateResult:
@@ -240,7 +259,8 @@ def _finished(observed: Observed, finished: Finished, applied: Applied[Decision]
     )
     promotion = observed.build.spec.promotion
     done = finished.verdict.reason == conditions.PROMOTED and promotion is not None
-    version = _version(observed, finished, record, old.version, promotion.alias if done and promotion else None, now)
+    promoted_to = promotion.alias if done and promotion else None
+    version = _version(observed, finished, record, applied.refusal or observed.refusal, promoted_to, now)
     tries = 0 if cached else (attempt.tries if attempt else 1)
     history = _remember(old.history, build, record.version, tries)
     message = _version_words(record.version, finished.verdict.message)
@@ -261,17 +281,20 @@ def _version(
     observed: Observed,
     finished: Finished,
     record: VersionRecord,
-    old: Version | None,
+    refusal: Refusal | None,
     promoted_to: str | None,
     now: datetime,
 ) -> Version:
     promotion = observed.build.spec.promotion
     approval = None
     if promotion is not None and promotion.approval == "Manual":
+        old = _old(observed.build).version
         before = old.approval if old and old.number == record.version else None
-        approval = before if before and before.approved_by else ApprovalStatus(required=True)
+        approval = before if before and before.approved_by else _waiting(before, promotion, finished, now)
         if finished.approved_by:
             approval = ApprovalStatus(required=True, approved_by=finished.approved_by[:253], at=now.replace(microsecond=0))
+        elif refusal is not None and promoted_to is None:
+            approval = _against(approval, refusal)
     gates = tuple(
         GateStatus(
             metric=gate.metric,
@@ -290,6 +313,26 @@ def _version(
         promoted_to=promoted_to,
         approval=approval,
     )
+
+
+def _waiting(before: ApprovalStatus | None, promotion: Promotion, finished: Finished, now: datetime) -> ApprovalStatus:
+    if finished.verdict.reason in (conditions.GATE_FAILED, conditions.METRIC_MISSING):
+        return ApprovalStatus(required=True)
+    since = (before.waiting_since if before else None) or now.replace(microsecond=0)
+    seconds = promotion.approval_deadline_seconds
+    until = since + timedelta(seconds=seconds) if seconds is not None else None
+    return ApprovalStatus(required=True, waiting_since=since, expires_at=until)
+
+
+def _against(approval: ApprovalStatus, refusal: Refusal) -> ApprovalStatus:
+    said = {
+        "refused_by": refusal.by[:253],
+        "at": refusal.at.replace(microsecond=0),
+        "reason": refusal.reason[:1024] or None,
+        "expired": refusal.expired or None,
+        "expires_at": None,
+    }
+    return approval.model_copy(update=said)
 
 
 def _events(old: ModelBuildStatus, finished: Finished, record: VersionRecord, message: str) -> tuple[Event, ...]:

@@ -48,16 +48,22 @@ class Summary:
 
     def _take(self, piece: pa.Table) -> None:
         """Every so many rows of all. When they become too many, every second of them is kept from then on."""
+        while piece.num_rows // self._step > MAX_SAMPLE:
+            self._thin()
         start = -self._rows % self._step
         if start < piece.num_rows:
             columns = piece.select(piece.column_names[:MAX_COLUMNS])
             self._sample.append(columns.take(pa.array(range(start, piece.num_rows, self._step), pa.int64())))
             self._sampled += self._sample[-1].num_rows
         while self._sampled > MAX_SAMPLE:
+            self._thin()
+
+    def _thin(self) -> None:
+        self._step *= 2
+        if self._sample:
             whole = pa.concat_tables(self._sample)
             self._sample = [whole.take(pa.array(range(0, whole.num_rows, 2), pa.int64()))]
             self._sampled = self._sample[0].num_rows
-            self._step *= 2
 
     def ingestion(self, revision: Revision, table_version: int, at: datetime) -> Ingestion:
         """The record of it."""

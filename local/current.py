@@ -58,7 +58,7 @@ class CurrentProvider:
         return self.info()
 
     def down(self, *, purge: bool = False) -> None:
-        """Remove the demo's namespaces and the Helm release. With `purge` the three kinds too, unless somebody else has
+        """Remove the demo's namespaces and the Helm release. With `purge` the kinds too, unless somebody else has
         resources of them. What lies in buckets and in the image registry stays."""
         tools = need_all(self._settings, "kubectl", "helm")
         with self._progress.step(f"namespace {DEMO_NAMESPACE} is deleted"):

@@ -58,7 +58,7 @@ class Impure(BaseException):
 
 
 def world(kind: str) -> World:
-    """All three kinds' surroundings; only `kind` has a controller."""
+    """All kinds' surroundings; only `kind` has a controller."""
     made = worlds.world(kind)
     made.factories = {kind: checked(kind)}
     made.patience, made.max_reconciles = 60.0, 300

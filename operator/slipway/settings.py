@@ -82,6 +82,14 @@ class Settings(BaseSettings):
     openlineage_namespace: str = ""
     """Goes before the namespaces of jobs, ``prod/`` for example: receivers see more than one cluster."""
 
+    webhook_url: str = ""
+    """Receiver of CloudEvents about builds, versions and roll-outs; empty: nobody is told."""
+    webhook_header: str = "Authorization"
+    """Name of the header that goes along with every event, with `webhook_secret` as its value."""
+    webhook_secret: str = ""
+    webhook_source: str = ""
+    """Goes before the source of every event: receivers see more than one cluster."""
+
     # how the operator works
     workers: int = 8
     store_threads: int = 16

@@ -90,6 +90,11 @@ PEM = "-----BEGIN PUBLIC KEY-----\nMFkw\n-----END PUBLIC KEY-----\n"
 MATRIX["proof, pages and lineage"] = {
     "provenance": {"verification": "signed", "publicKeys": PEM, "signingKey": {"secret": "signing"}},
     "openLineage": {"url": "http://marquez:5000", "namespacePrefix": "prod/", "apiKey": {"secret": "lineage"}},
+    "notifications": {
+        "url": "https://hooks.example.com/slipway",
+        "source": "https://prod.example.com",
+        "header": {"name": "X-Token", "secret": "hook", "key": "token"},
+    },
     "web": {
         "enabled": True,
         "replicas": 2,
@@ -127,6 +132,8 @@ BAD: dict[str, tuple[Values, list[str]]] = {
     ),
     "a policy that is not there": ({"provenance": {"verification": "strict"}}, ["provenance.verification", "signed"]),
     "a key that is none": ({"provenance": {"publicKeys": "ssh-ed25519 AAAA"}}, ["provenance.publicKeys"]),
+    "a webhook without a scheme": ({"notifications": {"url": "hooks.example.com"}}, ["notifications.url"]),
+    "a header with a space in it": ({"notifications": {"header": {"name": "X Token"}}}, ["notifications.header.name"]),
     "a receiver without a scheme": ({"openLineage": {"url": "marquez:5000"}}, ["openLineage.url"]),
     "a public address without a scheme": ({"web": {"publicUrl": "models.example.com"}}, ["web.publicUrl"]),
     "half of the keys": ({"store": {"accessKey": "a"}}, ["store.accessKey and store.secretKey together"]),

@@ -3,14 +3,14 @@ the only part that can be killed. Nothing waits: time is moved on when nothing i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from slipway.reconcile.apply import Applier
 from slipway.reconcile.contract import Key
 from slipway.reconcile.deps import ControllerFactory, Deps
-from slipway.reconcile.driver import Driver, Outcome
+from slipway.reconcile.driver import Driver, Listener, Outcome
 from slipway.reconcile.events import EventSender
 from slipway.reconcile.moves import RegistryMoves
 from slipway.reconcile.queue import Backoff, Schedule
@@ -54,6 +54,8 @@ class World:
         self.buckets: dict[str, MemoryStore] = {}
         self.operator_acts = False
         self.runs: list[RunEvent] = []
+        self.listeners: Callable[[], Iterable[Listener]] = tuple
+        """What a new operator makes to be shown every status."""
         self._uuids = 0
         self._counted: dict[str, tuple[int, int]] = {}
 
@@ -148,6 +150,7 @@ class Operator:
             moves,
             StatusWriter(deps.kube, EventSender(deps.kube, "test", world.clock), _no_fence, world.runs.extend),
             clock=world.clock,
+            listeners=world.listeners(),
         )
         self._list_all()
 

@@ -74,6 +74,21 @@
 - name: SLIPWAY_SIGNING_KEY
   value: /etc/slipway/signing/key.pem
 {{- end }}
+{{- with .Values.notifications.url }}
+- name: SLIPWAY_WEBHOOK_URL
+  value: {{ . | quote }}
+- name: SLIPWAY_WEBHOOK_SOURCE
+  value: {{ $.Values.notifications.source | quote }}
+{{- with $.Values.notifications.header.secret }}
+- name: SLIPWAY_WEBHOOK_HEADER
+  value: {{ $.Values.notifications.header.name | quote }}
+- name: SLIPWAY_WEBHOOK_SECRET
+  valueFrom:
+    secretKeyRef:
+      name: {{ . }}
+      key: {{ $.Values.notifications.header.key }}
+{{- end }}
+{{- end }}
 {{- with .Values.openLineage.url }}
 - name: SLIPWAY_OPENLINEAGE_URL
   value: {{ . | quote }}

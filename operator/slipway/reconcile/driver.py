@@ -1,13 +1,13 @@
-"""One reconcile, generic over kinds: observe, validate, plan, apply, status. Remembers nothing between calls."""
+"""One reconcile, generic over kinds: observe, validate, plan, apply, status. No decision depends on what was before."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from slipway.kube.port import Kube, Object, Unavailable
 from slipway.reconcile.apply import Applier
@@ -36,13 +36,24 @@ class Outcome:
 AnyController = Controller[Any, Any, Any]
 
 
+class Listener(Protocol):
+    """Is shown what each status says: as it is first read, and whenever it is as it shall be. Raises nothing, and has to know
+    itself what it has seen."""
+
+    async def looked(self, controller: object, resource: Object) -> None:
+        """`resource` with its status."""
+
+    def gone(self, key: Key) -> None:
+        """It is no more."""
+
+
 def _open() -> None:
     return None
 
 
 class Driver:
     """`clock` gives the time in UTC. `gate` runs first in each reconcile and raises Transient or Stalled while
-    nothing can be decided at all (the store has not passed its probe)."""
+    nothing can be decided at all (the store has not passed its probe). `listeners` are shown what every status says."""
 
     def __init__(
         self,
@@ -54,6 +65,7 @@ class Driver:
         *,
         clock: Callable[[], datetime],
         gate: Callable[[], None] = _open,
+        listeners: Iterable[Listener] = (),
     ) -> None:
         self._kube = kube
         self._controllers = controllers
@@ -62,6 +74,8 @@ class Driver:
         self._statuses = statuses
         self._clock = clock
         self._gate = gate
+        self._listeners = tuple(listeners)
+        self._shown: set[tuple[str, str, str]] = set()
 
     async def reconcile(self, key: Key, failures: int) -> Outcome:
         """`failures` counts the Transient outcomes of this key since its last other one: status tells of the second.
@@ -142,7 +156,18 @@ class Driver:
                 return Outcome("gone", "NamespaceGone", str(problem))
 
     async def _write(self, controller: AnyController, resource: Object, update: StatusUpdate) -> bool:
-        return await self._statuses.write(resource, update, field_manager=controller.field_manager)
+        identity = (resource["kind"], resource["metadata"]["namespace"], resource["metadata"]["name"])
+        if identity not in self._shown:
+            # What the process before may have written last, and told nobody of.
+            await self._show(controller, resource)
+            self._shown.add(identity)
+        wrote = await self._statuses.write(resource, update, field_manager=controller.field_manager)
+        await self._show(controller, {**resource, "status": update.status})
+        return wrote
+
+    async def _show(self, controller: AnyController, resource: Object) -> None:
+        for listener in self._listeners:
+            await listener.looked(controller, resource)
 
     async def _gone(self, controller: AnyController, key: Key, absent: bool) -> Outcome:
         """Children go by their owner references; only what is outside the cluster is left to do."""
@@ -150,6 +175,10 @@ class Driver:
             await self._kube.confirm_gone(controller.resource, key.namespace, key.name)
             for move in controller.gone(key.namespace, key.name):
                 await self._moves.make(move, Moved())
+        if absent:
+            self._shown.discard((key.kind, key.namespace, key.name))
+            for listener in self._listeners:
+                listener.gone(key)
         return Outcome("gone")
 
     def _classified(self, error: Exception, key: Key) -> Stalled | Transient | Conflict | NamespaceGone:

@@ -35,6 +35,7 @@ from slipway.reconcile.startup import Kinds, StoreGate
 from slipway.reconcile.status_writer import StatusWriter
 from slipway.reconcile.stores import Threads
 from slipway.reconcile.upkeep import RegistryUpkeep
+from slipway.reconcile.webhook import Webhook
 from slipway.registry.registry import Registry
 from slipway.settings import Settings
 from slipway.storage import open_stores
@@ -48,6 +49,8 @@ LEASE_NAME = "slipway-operator"
 LEASE_TIMEOUT = 5.0
 DRAIN = 20.0
 """Seconds that reconciles under way get to end. Less than a pod's grace period of 30."""
+FLUSH = 3.0
+"""Seconds that events get to reach the webhook at the end; what is left is told by the next operator."""
 FIRST_PROBE = 10.0
 """Seconds to wait for the store's first answer before resources are told that it is not there."""
 LIST_EVERY = 10
@@ -84,6 +87,12 @@ class Process:
         self._heartbeat = Heartbeat(self.metrics)
         self._runs = RunEventSender(
             settings.openlineage_url, api_key=settings.openlineage_api_key, prefix=settings.openlineage_namespace
+        )
+        self._webhook = Webhook(
+            settings.webhook_url,
+            header=(settings.webhook_header, settings.webhook_secret),
+            source=settings.webhook_source,
+            count=self.metrics.notified,
         )
         registry = Registry.open(settings.registry)
         deps = Deps(
@@ -137,6 +146,7 @@ class Process:
             StatusWriter(deps.kube, EventSender(deps.kube, self._identity, now), fence, self._runs.send),
             clock=now,
             gate=self._gate.check,
+            listeners=(self._webhook,),
         )
 
     async def run(self) -> int:
@@ -180,6 +190,7 @@ class Process:
             asyncio.create_task(self._resync.run(), name="resync"),
             asyncio.create_task(self._follower.run(), name="aliases"),
             asyncio.create_task(self._upkeep.run(), name="registry upkeep"),
+            asyncio.create_task(self._webhook.run(), name="webhook"),
         ]
         if self.settings.leader_elect:
             others.append(asyncio.create_task(self._lease.hold(), name="lease"))
@@ -214,6 +225,7 @@ class Process:
         kopf.cancel()
         self._queue.drain()
         await asyncio.wait({queue, kopf}, timeout=DRAIN)
+        await self._webhook.flush(FLUSH)
         await _cancel([queue, kopf, *others])
         if self.settings.leader_elect:
             await self._lease.release()

@@ -41,6 +41,9 @@ class OperatorMetrics:
         self.leader = Gauge(
             "leader_election_master_status", "1 while this instance holds the lease.", ["name"], registry=self.registry
         )
+        self._notifications = Counter(
+            "slipway_notifications_total", "Events for the webhook by result: sent, dropped.", ["result"], registry=self.registry
+        )
         self.loop_lag = Gauge("slipway_event_loop_lag_seconds", "How late the event loop last woke up.", registry=self.registry)
 
     def _make_queue(self) -> None:
@@ -143,6 +146,10 @@ class OperatorMetrics:
         """One request of the API client; `code` None when no answer came."""
         self._requests.labels("<error>" if code is None else str(code), method).inc()
         self._request_times.labels(verb).observe(seconds)
+
+    def notified(self, result: str) -> None:
+        """One event for the webhook came to its end."""
+        self._notifications.labels(result).inc()
 
     def exposition(self) -> tuple[bytes, str]:
         """The text that Prometheus scrapes, and its content type."""

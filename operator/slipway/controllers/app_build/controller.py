@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from slipway.controllers.app_build.notices import notices
 from slipway.controllers.app_build.observe import observe
 from slipway.controllers.app_build.observed import Observed
 from slipway.controllers.app_build.plan import Decision, plan
@@ -14,6 +15,7 @@ from slipway.kube.port import Object
 from slipway.kube.resources import APP_BUILD
 from slipway.reconcile.contract import Applied, Planned, Stalled, StatusUpdate, Transient
 from slipway.reconcile.deps import Deps
+from slipway.reconcile.notices import Notice
 
 
 class AppBuildController:
@@ -42,3 +44,6 @@ class AppBuildController:
 
     def status_transient(self, resource: Object, transient: Transient, now: datetime) -> StatusUpdate:
         return stopped_status(resource, transient.reason, transient.message, now)
+
+    def notices(self, resource: Object) -> tuple[Notice, ...]:
+        return notices(resource)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from slipway.controllers.model_deployment.notices import notices
 from slipway.controllers.model_deployment.observe import observe
 from slipway.controllers.model_deployment.observed import Observed
 from slipway.controllers.model_deployment.plan import Decision, plan
@@ -14,6 +15,7 @@ from slipway.kube.port import Object
 from slipway.kube.resources import MODEL_DEPLOYMENT
 from slipway.reconcile.contract import Applied, DropPin, Move, Planned, Stalled, StatusUpdate, Transient
 from slipway.reconcile.deps import Deps
+from slipway.reconcile.notices import Notice
 
 
 class ModelDeploymentController:
@@ -45,3 +47,6 @@ class ModelDeploymentController:
 
     def gone(self, namespace: str, name: str) -> tuple[Move, ...]:
         return (DropPin("ModelDeployment", namespace, name),)
+
+    def notices(self, resource: Object) -> tuple[Notice, ...]:
+        return notices(resource)

@@ -12,6 +12,7 @@ from slipway.kube.port import Object
 from tests.fakes.api_server import FakeApiServer
 
 TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$")
+STAMP = re.compile(r"\b\d{8}T\d{6}Z\b")
 SERVER_FIELDS = frozenset({"resourceVersion", "creationTimestamp", "managedFields", "uid"})
 GENERATIONS = frozenset({"generation", "observedGeneration"})
 ATTESTED = re.compile(rb'"(predicateType|bomFormat)":')
@@ -32,7 +33,7 @@ def store(content: Mapping[str, bytes], ignore: Iterable[str] = ("index/",)) -> 
     prefixes = tuple(ignore)
     names = _timed(content)
     kept = ((key, data) for key, data in content.items() if not key.startswith(prefixes))
-    return {names.get(key.rpartition("/")[2], key): _document(data, names) for key, data in kept}
+    return {STAMP.sub("<time>", names.get(key.rpartition("/")[2], key)): _document(data, names) for key, data in kept}
 
 
 def difference(expected: Any, found: Any, path: str = "") -> str | None:

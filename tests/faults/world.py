@@ -12,6 +12,7 @@ from slipway.reconcile.contract import Key
 from slipway.reconcile.deps import ControllerFactory, Deps
 from slipway.reconcile.driver import Driver, Listener, Outcome
 from slipway.reconcile.events import EventSender
+from slipway.reconcile.history import Recorder
 from slipway.reconcile.moves import RegistryMoves
 from slipway.reconcile.queue import Backoff, Schedule
 from slipway.reconcile.routing import KINDS, keys_for
@@ -55,7 +56,7 @@ class World:
         self.operator_acts = False
         self.runs: list[RunEvent] = []
         self.listeners: Callable[[], Iterable[Listener]] = tuple
-        """What a new operator makes to be shown every status."""
+        """What a new operator makes to be shown every status, beside the recorder of history."""
         self._uuids = 0
         self._counted: dict[str, tuple[int, int]] = {}
 
@@ -150,7 +151,7 @@ class Operator:
             moves,
             StatusWriter(deps.kube, EventSender(deps.kube, "test", world.clock), _no_fence, world.runs.extend),
             clock=world.clock,
-            listeners=world.listeners(),
+            listeners=(*world.listeners(), Recorder(deps.registry, deps.executor, _no_fence, world.clock)),
         )
         self._list_all()
 

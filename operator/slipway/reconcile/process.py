@@ -25,6 +25,7 @@ from slipway.reconcile.errors import LeaseLost
 from slipway.reconcile.events import EventSender
 from slipway.reconcile.follow import Follower
 from slipway.reconcile.health import Health, Heartbeat
+from slipway.reconcile.history import Recorder
 from slipway.reconcile.lease import Lease
 from slipway.reconcile.moves import RegistryMoves
 from slipway.reconcile.openlineage import RunEventSender
@@ -88,12 +89,7 @@ class Process:
         self._runs = RunEventSender(
             settings.openlineage_url, api_key=settings.openlineage_api_key, prefix=settings.openlineage_namespace
         )
-        self._webhook = Webhook(
-            settings.webhook_url,
-            header=(settings.webhook_header, settings.webhook_secret),
-            source=settings.webhook_source,
-            count=self.metrics.notified,
-        )
+        self._webhook = _webhook(settings, self.metrics)
         registry = Registry.open(settings.registry)
         deps = Deps(
             kube=self._kube,
@@ -146,7 +142,7 @@ class Process:
             StatusWriter(deps.kube, EventSender(deps.kube, self._identity, now), fence, self._runs.send),
             clock=now,
             gate=self._gate.check,
-            listeners=(self._webhook,),
+            listeners=(self._webhook, Recorder(deps.registry, deps.executor, fence, now)),
         )
 
     async def run(self) -> int:
@@ -267,6 +263,11 @@ class Process:
             return True
         await _cancel([task])
         return False
+
+
+def _webhook(settings: Settings, metrics: OperatorMetrics) -> Webhook:
+    header = (settings.webhook_header, settings.webhook_secret)
+    return Webhook(settings.webhook_url, header=header, source=settings.webhook_source, count=metrics.notified)
 
 
 def _no_fence() -> None:

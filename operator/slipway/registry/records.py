@@ -263,3 +263,23 @@ class Pin(Document):
     images: tuple[str, ...] = ()
     """Images that it runs the versions with, by digest."""
     at: datetime
+
+
+class RolloutRecord(Document):
+    """A revision of a ModelDeployment that took over at `at`, or was given up then, for `reason`."""
+
+    schema_version: int = SCHEMA_VERSION
+    namespace: str
+    name: str
+    outcome: Literal["Served", "Held"]
+    model: str
+    """``<namespace>/<model>``."""
+    version: int
+    digest: Digest
+    revision: str
+    image: str = ""
+    at: datetime
+    reason: str | None = None
+    message: str = ""
+    spec: Digest | None = None
+    """Held: digest of the spec that it was given up under; another spec is another try."""

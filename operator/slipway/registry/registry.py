@@ -30,6 +30,7 @@ from slipway.registry.moved import announce
 from slipway.registry.names import LATEST, ModelName, ModelRef, check_path, check_version
 from slipway.registry.records import AliasMove, Pin, VersionDraft, VersionRecord
 from slipway.registry.refusals import Refusals
+from slipway.registry.rollouts import Rollouts
 from slipway.registry.sequence import Ends
 from slipway.registry.upkeep import Upkeep
 from slipway.registry.versions import Seen, Versions
@@ -54,7 +55,7 @@ class Verification:
         return not self.missing and not self.corrupt
 
 
-class Registry(Attempts, Metadata, Refusals, Upkeep):
+class Registry(Attempts, Metadata, Refusals, Rollouts, Upkeep):
     """Thread-safe; all calls block, and may raise the store's errors (`slipway.storage.port`) besides their own."""
 
     def __init__(

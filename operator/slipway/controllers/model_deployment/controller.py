@@ -7,6 +7,7 @@ from datetime import datetime
 from slipway.controllers.model_deployment.notices import notices
 from slipway.controllers.model_deployment.observe import observe
 from slipway.controllers.model_deployment.observed import Observed
+from slipway.controllers.model_deployment.past import records_of
 from slipway.controllers.model_deployment.plan import Decision, plan
 from slipway.controllers.model_deployment.status import status
 from slipway.controllers.model_deployment.validate import Valid, validate
@@ -16,6 +17,7 @@ from slipway.kube.resources import MODEL_DEPLOYMENT
 from slipway.reconcile.contract import Applied, DropPin, Move, Planned, Stalled, StatusUpdate, Transient
 from slipway.reconcile.deps import Deps
 from slipway.reconcile.notices import Notice
+from slipway.registry.records import RolloutRecord
 
 
 class ModelDeploymentController:
@@ -50,3 +52,6 @@ class ModelDeploymentController:
 
     def notices(self, resource: Object) -> tuple[Notice, ...]:
         return notices(resource)
+
+    def records(self, resource: Object) -> tuple[RolloutRecord, ...]:
+        return records_of(resource)

@@ -15,7 +15,7 @@ from slipway.controllers.model_deployment.children import ANNOTATION_HELD, ANNOT
 from slipway.controllers.model_deployment.gateway import Route
 from slipway.controllers.model_deployment.judging import Judgement, Subject, judgement, subject
 from slipway.controllers.model_deployment.observed import Observed
-from slipway.controllers.model_deployment.policy import cause, held_revision, revision_of
+from slipway.controllers.model_deployment.policy import cause, held_revision, revision_name, revision_of
 from slipway.controllers.model_deployment.program import Program, program_for
 from slipway.controllers.model_deployment.rollout import Facts
 from slipway.controllers.model_deployment.scaling import full_replicas
@@ -52,6 +52,7 @@ def facts_of(valid: Valid, found: Subject | None, result: Judgement, held: Given
         candidate=_candidate(observed, status.candidate, None if watched else result, deployments, route),
         previous=tuple(entry.revision for entry in status.history),
         watch_failed=result.failed if watched else None,
+        instead=instead_of_held(observed),
     )
 
 
@@ -76,6 +77,8 @@ class GivenUp:
     revision: str
     reason: str
     message: str
+    since: datetime | None = None
+    """When, where that is known."""
 
     def note(self, deployment: ModelDeployment) -> str:
         """As an annotation keeps it; `noted` reads it back."""
@@ -89,7 +92,7 @@ def given_up(observed: Observed) -> GivenUp | None:
     status = deployment.status or ModelDeploymentStatus()
     order = order_of(deployment)
     if status.held is None:
-        return _noted(deployment, status, observed.service)
+        return _noted(deployment, status, observed.service) or _recorded(observed, status)
     again = order is not None and order.action == "retry" and order.since is not None
     if again and order is not None and order.concerns(status.held.revision, status.held.since):
         return None
@@ -107,6 +110,20 @@ def _noted(deployment: ModelDeployment, status: ModelDeploymentStatus, service: 
         return None
     at_work = any(entry is not None and entry.revision == found.revision for entry in (status.candidate, status.stable))
     return found if at_work and note.get("generation") == deployment.metadata.generation else None
+
+
+def _recorded(observed: Observed, status: ModelDeploymentStatus) -> GivenUp | None:
+    """What the registry keeps, for a resource that was made anew."""
+    held = observed.past.held if observed.past is not None and status.candidate is None else None
+    return GivenUp(held.revision, held.reason or "", held.message, held.at) if held is not None else None
+
+
+def instead_of_held(observed: Observed) -> str | None:
+    """Name of the revision that served before the held one, when the cluster has forgotten it and the registry has not."""
+    known = observed.past
+    if known is None or known.instead is None:
+        return None
+    return revision_name(known.instead.digest, known.image, observed.deployment.spec)
 
 
 def _candidate(

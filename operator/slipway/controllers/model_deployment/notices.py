@@ -34,7 +34,7 @@ def _stable(deployment: ModelDeployment, status: ModelDeploymentStatus) -> Itera
     if stable is None or stable.since is None:
         return
     facts = _facts(deployment, stable)
-    before = status.history[0] if status.history else None
+    before = status.history[0] if status.history and status.history[0].revision != stable.revision else None
     if before is not None:
         facts["previousVersion"] = before.version
     served = any(entry.revision == stable.revision for entry in status.history)

@@ -9,11 +9,13 @@ from slipway.api import conditions
 from slipway.api.app_build import AppBuild
 from slipway.api.common import LABEL_KIND, LABEL_REVISION, InvalidResource
 from slipway.api.model_deployment import ModelDeployment
+from slipway.controllers.model_deployment import past
 from slipway.controllers.model_deployment.gateway import gateway_of, wants_route
 from slipway.controllers.model_deployment.judging import subject
 from slipway.controllers.model_deployment.measure import copying, readings
 from slipway.controllers.model_deployment.observed import Installation, Missing, NodeCache, Observed
-from slipway.controllers.model_deployment.policy import is_ready, may_read, revision_of, rolls_out
+from slipway.controllers.model_deployment.past import Past
+from slipway.controllers.model_deployment.policy import is_ready, may_read, revision_name, revision_of, rolls_out
 from slipway.controllers.model_deployment.program import program_for
 from slipway.controllers.model_deployment.scaling import HELPERS, wants_helpers
 from slipway.controllers.shared.objects import owned, selector
@@ -57,6 +59,7 @@ async def observe(deps: Deps, resource: Object, now: datetime) -> Observed:
     observed = await _route(deps, observed)
     try:
         observed = await _wanted(deps, observed)
+        observed = replace(observed, past=await _past(deps, observed, resource["spec"]))
     except Unavailable as error:
         # Without the store no new roll-out begins; but a candidate that does harm is taken back whatever the store does.
         if subject(deployment, program_for(deployment), now) is None:
@@ -116,6 +119,26 @@ async def _wanted(deps: Deps, observed: Observed) -> Observed:
         return replace(observed, version=version, missing=app)
     image, entrypoint = app
     return replace(observed, version=version, image=image, entrypoint=entrypoint)
+
+
+async def _past(deps: Deps, observed: Observed, spec: Object) -> Past | None:
+    """What the registry knows, for a resource that knows nothing of itself: it was made anew, or its status was lost."""
+    deployment, version, image = observed.deployment, observed.version, observed.image
+    if not past.is_asked_for(deployment.status) or version is None or image is None:
+        return None
+    meta, model = deployment.metadata, "/".join(deployment.model_name())
+    records = tuple(await deps.executor.run(deps.registry.rollouts, meta.namespace, meta.name))
+    revision = revision_name(version.digest, image, deployment.spec)
+    held = past.held_record(records, revision, spec)
+    before = past.last_served(records, model, but=revision) if held is not None else None
+    if before is None:
+        return Past(records, held)
+    try:
+        instead = await deps.executor.run(deps.registry.get, before.model, before.version)
+    except NotInRegistry:
+        return Past(records, held)
+    trusted = instead.digest == before.digest and await _untrusted(deps, deployment, instead) is None
+    return Past(records, held, instead if trusted else None, before.image)
 
 
 async def _version(deps: Deps, deployment: ModelDeployment) -> VersionRecord | Missing:

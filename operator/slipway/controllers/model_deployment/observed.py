@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from slipway.api.model_deployment import ModelDeployment
 from slipway.controllers.model_deployment.gates import Readings
+from slipway.controllers.model_deployment.past import Past
 from slipway.controllers.shared.pods import PodSettings
 from slipway.kube.port import Object
 from slipway.provenance.policy import Policy
@@ -73,5 +74,7 @@ class Observed:
     """URLs of the stable revision's pods, while they copy requests to a candidate."""
     unreachable: str | None = None
     """Why the store does not say what spec asks for, while a roll-out is looked at: what is running is judged all the same."""
+    past: Past | None = None
+    """What the registry knows of before, when status does not."""
     readings: Readings | None = None
     """What the pods measured, when gates are due to be looked at."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from slipway.controllers.model_deployment.children import deployment_name, kept_deployment, new_deployment, service
-from slipway.controllers.model_deployment.facts import GivenUp, facts_of, given_up, judged
+from slipway.controllers.model_deployment.facts import GivenUp, facts_of, given_up, instead_of_held, judged
 from slipway.controllers.model_deployment.gateway import (
     LOOK_AGAIN,
     Route,
@@ -140,6 +140,9 @@ def _deployment(valid: Valid, deployments: Mapping[str, Object], revision: str, 
         return kept_deployment(observed, live, revision, replicas)
     if revision == valid.wanted and observed.version is not None and observed.image is not None:
         return new_deployment(observed, revision, replicas, observed.version, observed.image)
+    before = observed.past
+    if before is not None and before.instead is not None and revision == instead_of_held(observed):
+        return new_deployment(observed, revision, replicas, before.instead, before.image)
     return None
 
 
@@ -154,6 +157,9 @@ def _pins(valid: Valid, rollout: Rollout) -> tuple[PutPin, ...]:
     before = {known[name] for child in observed.deployments if (name := revision_of(child)) in known}
     if valid.wanted is not None and observed.version is not None:
         known[valid.wanted] = (f"{observed.version.model}:{observed.version.version}", observed.image or "")
+    if observed.past is not None and observed.past.instead is not None:
+        before_it = observed.past.instead
+        known[instead_of_held(observed) or ""] = (f"{before_it.model}:{before_it.version}", observed.past.image)
     used = {known[name] for name in rollout.run if name in known}
     if used == before or not used:
         return ()

@@ -35,6 +35,8 @@ class Facts:
     """Revisions that served before, newest first."""
     watch_failed: str | None = None
     """Why the stable revision fails the gates after its promotion."""
+    instead: str | None = None
+    """Revision to make when there is no stable one and the wanted one is held."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,8 @@ def _target(facts: Facts, given_up: str | None) -> str | None:
     wanted = facts.wanted if facts.wanted is not None else facts.stable
     if wanted is None:
         return None
+    if facts.stable is None and facts.held == wanted and facts.instead is not None:
+        return facts.instead
     if wanted not in (facts.held, given_up) or facts.stable is None:
         return wanted
     return facts.stable if facts.stable != wanted else _before(facts) or facts.stable

@@ -12,6 +12,7 @@ from slipway.api.rollout import StepApproval
 from slipway.controllers.model_deployment.children import url
 from slipway.controllers.model_deployment.news import events
 from slipway.controllers.model_deployment.observed import Observed
+from slipway.controllers.model_deployment.past import history_of
 from slipway.controllers.model_deployment.plan import Decision
 from slipway.controllers.model_deployment.policy import creation_time, ready_replicas, revision_of
 from slipway.controllers.model_deployment.program import Begin, Promote
@@ -47,7 +48,7 @@ def status(observed: Observed, applied: Applied[Decision], now: datetime) -> Sta
         stable=stable,
         candidate=candidate,
         held=held,
-        history=_history(old, stable, held, now),
+        history=_history(old, stable, held, now) or _remembered(observed, old),
     )
     return StatusUpdate(new.to_dict(), events(old, new, reason, message, copies=decision.program.shadow))
 
@@ -101,9 +102,14 @@ def _entry(observed: Observed, decision: Decision, old: ModelDeploymentStatus, n
     if observed.version is not None and decision.wanted == name:
         version = observed.version
         return Revision(revision=name, version=version.version, digest=version.digest, image=observed.image or "")
-    known = (old.candidate, old.stable, *old.history)
+    known = (old.candidate, old.stable, *old.history, *_remembered(observed, old))
     found = next((entry for entry in known if entry is not None and entry.revision == name), None)
     return Revision(revision=name, version=found.version, digest=found.digest, image=found.image) if found else None
+
+
+def _remembered(observed: Observed, old: ModelDeploymentStatus) -> tuple[Served, ...]:
+    """What the registry knows to have served, for a status that was lost."""
+    return history_of(observed.past.records) if observed.past is not None and not old.history else ()
 
 
 def _candidate(
@@ -148,7 +154,7 @@ def _held(observed: Observed, decision: Decision, old: ModelDeploymentStatus, no
         return _given_up(observed, decision, old, rollout.gave_up, rollout.reason, rollout.message, now)
     held = decision.held
     if kept is None and held is not None:
-        return _given_up(observed, decision, old, held.revision, held.reason, held.message, now)
+        return _given_up(observed, decision, old, held.revision, held.reason, held.message, held.since or now)
     if kept is None or held is None:
         return None
     if rollout.stable == kept.revision and rollout.candidate is None:

@@ -21,6 +21,7 @@ from slipway.registry.garbage.state import (
     verdict_key,
 )
 from slipway.registry.names import ModelName
+from slipway.registry.rollouts import KEPT
 from slipway.registry.sequence import create
 from slipway.storage.port import Denied, NotFound, ObjectInfo, ObjectStore
 
@@ -38,7 +39,7 @@ class Item:
     """One thing that is done, or with a dry run would be. `size` in bytes for blobs."""
 
     action: Action
-    kind: Literal["blob", "version", "attempt"]
+    kind: Literal["blob", "version", "attempt", "rollout"]
     name: str
     why: str
     size: int = 0
@@ -113,6 +114,7 @@ class Collector:
         marks = mark(self._store, self._models(), self._policy, now, beat)
         check_whole(marks, len(blobs))
         items = self._versions(marks, dry_run=dry_run) + self._attempts(marks, dry_run=dry_run)
+        items += self._rollouts(marks, dry_run=dry_run)
         garbage = {digest: info for digest, info in blobs.items() if digest not in marks.digests}
         sentenced = [d for d in before.digests if d in garbage and since and not _newer(garbage[d], since)] if before else []
         freed: list[Item] = []
@@ -198,6 +200,14 @@ class Collector:
                 self._store.delete(key)
         why = f"older than {self._policy.attempts.days} days, and no kept version came of it"
         return [Item("delete", "attempt", key, why) for key in marks.old_attempts]
+
+    def _rollouts(self, marks: Marks, *, dry_run: bool) -> list[Item]:
+        if not dry_run:
+            for key in marks.old_rollouts:
+                self._fence()
+                self._store.delete(key)
+        why = f"older than {self._policy.history.days} days, and {KEPT} newer ones of the ModelDeployment are kept"
+        return [Item("delete", "rollout", key, why) for key in marks.old_rollouts]
 
     @staticmethod
     def _item(action: Action, info: ObjectInfo, why: str) -> Item:

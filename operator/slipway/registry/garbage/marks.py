@@ -1,4 +1,5 @@
-"""What the registry refers to: every digest in a kept version, a pin, or an attempt that is young or led to a kept version.
+"""What the registry refers to: every digest in a kept version, a pin, or an attempt that is young or led to a kept version. A
+version that served within retention is kept as one with a pin is.
 
 Documents are searched for digests as text, so that a field that this Slipway does not know keeps its blob all the same.
 """
@@ -15,7 +16,8 @@ from slipway.registry.aliases import Aliases
 from slipway.registry.errors import CorruptRecord
 from slipway.registry.garbage.state import retired_prefix
 from slipway.registry.names import ModelName
-from slipway.registry.records import Pin
+from slipway.registry.records import Pin, RolloutRecord
+from slipway.registry.rollouts import PREFIX, lives
 from slipway.registry.versions import Versions
 from slipway.storage.parallel import in_parallel
 from slipway.storage.port import NotFound, ObjectInfo, ObjectStore
@@ -27,7 +29,8 @@ _BATCH = 1024
 @dataclass(frozen=True)
 class Policy:
     """What is kept. `grace`: least age of a blob that may be condemned, and least time from there to its end. `attempts`:
-    how long the documents of attempts without a version stay. `history`: how long a version stays that an alias has left.
+    how long the documents of attempts without a version stay. `history`: how long a version stays that an alias, or a
+    ModelDeployment, has left.
     `retention`: how many of the newest versions are kept, by ``namespace/model``; models without an entry keep all."""
 
     grace: timedelta = timedelta(hours=24)
@@ -39,13 +42,14 @@ class Policy:
 @dataclass
 class Marks:
     """`digests` that are referred to, with the first thing found that does. `retire` and `restore`: versions whose marker is
-    to be set or taken away. `old_attempts`: keys of documents that may go."""
+    to be set or taken away. `old_attempts`, `old_rollouts`: keys of documents that may go."""
 
     digests: dict[str, str] = field(default_factory=dict)
     retire: list[tuple[ModelName, int]] = field(default_factory=list)
     restore: list[tuple[ModelName, int]] = field(default_factory=list)
     retired: list[tuple[ModelName, int]] = field(default_factory=list)
     old_attempts: list[str] = field(default_factory=list)
+    old_rollouts: list[str] = field(default_factory=list)
 
     def add(self, data: bytes, why: str) -> None:
         """Marks every digest in `data`."""
@@ -72,6 +76,7 @@ def mark(
             continue
         marks.add(data, info.key)
         pinned |= set(documents.load(Pin, data, f"{store.uri}/{info.key}").versions)
+    pinned |= _served(store, now - policy.history, marks)
     for name in models:
         _mark_model(store, name, policy, now, retired[name], pinned, marks, beat)
     _mark_attempts(store, policy, now, marks, beat)
@@ -114,6 +119,18 @@ def _mark_model(
                 marks.retire.append((name, number))
                 continue
             marks.add(data, f"{name}:{number}")
+
+
+def _served(store: ObjectStore, since: datetime, marks: Marks) -> set[str]:
+    """Versions that a ModelDeployment served, or gave up, since then. Raises CorruptRecord for a record that cannot be read."""
+    alive: list[str] = []
+    for life in lives(info.key for info in store.list(PREFIX)):
+        if life.ended >= since:
+            alive.append(life.key)
+        elif not life.newest:
+            marks.old_rollouts.append(life.key)
+    read = in_parallel(lambda key: documents.read(store, key, RolloutRecord), alive, 16)
+    return {f"{record.model}:{record.version}" for record in read if record is not None}
 
 
 def _pointed(store: ObjectStore, name: ModelName, since: datetime, beat: Callable[[], None]) -> set[int]:

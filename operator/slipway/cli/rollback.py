@@ -68,7 +68,7 @@ def _move_alias(session: Session, deployment: ModelDeployment, to: int | None, r
 
 def _change_version(session: Session, found: Object, deployment: ModelDeployment, to: int | None) -> None:
     name, present = deployment.metadata.name, deployment.spec.model.version
-    target = to if to is not None else _served_before(deployment, present)
+    target = to if to is not None else _served_before(session, deployment, present)
     if target == present:
         say(f"{name} is at version {present} already, nothing to do")
         return
@@ -79,11 +79,16 @@ def _change_version(session: Session, found: Object, deployment: ModelDeployment
     note("If Git or Argo CD keeps this resource, change it there too, or the next sync sets it back.")
 
 
-def _served_before(deployment: ModelDeployment, present: int | None) -> int:
-    served = (deployment.status or ModelDeploymentStatus()).history
-    for revision in served:
-        if revision.version != present:
-            return revision.version
+def _served_before(session: Session, deployment: ModelDeployment, present: int | None) -> int:
+    """By status; for a resource that was made anew, by the registry."""
+    served = [entry.version for entry in (deployment.status or ModelDeploymentStatus()).history]
+    if session.has_registry and all(version == present for version in served):
+        meta, model = deployment.metadata, "/".join(deployment.model_name())
+        found = session.registry.rollouts(meta.namespace, meta.name)
+        served += [record.version for record in found if record.outcome == "Served" and record.model == model]
+    for version in served:
+        if version != present:
+            return version
     raise CliError(
         f"ModelDeployment {deployment.metadata.name} has served no other version: name one with --to N", ExitCode.FAILED
     )

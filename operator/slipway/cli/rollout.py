@@ -12,7 +12,9 @@ from slipway.api.rollout import ANNOTATION_ROLLOUT, Action, Order, seconds_of
 from slipway.cli import complete
 from slipway.cli.errors import CliError, ExitCode
 from slipway.cli.options import Document, DocumentOption, ReasonOption, with_session
-from slipway.cli.output import console, emit, note, say
+from slipway.cli.output import console, emit, note, say, table
+from slipway.cli.rollout_history import HEADERS, past, rows
+from slipway.cli.rollout_history import as_json as record_as_json
 from slipway.cli.rollout_view import Outcome, as_json, line, outcome, tree
 from slipway.cli.session import Session
 from slipway.kube.port import Object, Unavailable
@@ -99,6 +101,19 @@ def _follow(session: Session, name: str, version: int | None, limit: float) -> M
     finally:
         if live is not None:
             live.stop()
+
+
+@app.command()
+@with_session
+def history(session: Session, name: NameArgument, form: DocumentOption = Document.TABLE) -> None:
+    """Show what served and what was given up, newest first. The registry remembers it when the cluster does not."""
+    records = past(session, name)
+    if form is not Document.TABLE:
+        emit([record_as_json(record) for record in records], form)
+    elif not records:
+        note(f"{name} has served nothing yet.")
+    else:
+        table(HEADERS, rows(records))
 
 
 @app.command()

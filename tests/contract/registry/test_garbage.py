@@ -9,7 +9,7 @@ import pytest
 from slipway.registry import LostRace, Policy, Registry, RetiredVersion
 from slipway.registry.garbage import collector, lease
 from slipway.registry.garbage.state import TERMS, term_key
-from slipway.registry.records import VersionDraft
+from slipway.registry.records import RolloutRecord, VersionDraft
 from slipway.storage.port import ObjectStore
 
 
@@ -109,3 +109,43 @@ def test_a_bucket_of_blobs_without_records_is_left_alone(registry: Registry) -> 
 def test_a_grace_period_that_would_rob_writers_is_refused(store: ObjectStore) -> None:
     with pytest.raises(ValueError, match="too short"):
         Registry(store, clock=lambda: datetime.now(UTC)).collect(NOW)
+
+
+def served(number: int, at: datetime, outcome: str = "Served") -> RolloutRecord:
+    facts = {"namespace": "ns", "name": "d", "outcome": outcome, "model": "ns/a", "digest": "sha256:" + "d" * 64}
+    return RolloutRecord.model_validate({**facts, "version": number, "revision": f"r{number}", "at": at})
+
+
+def test_what_served_within_retention_is_kept_though_nothing_else_names_it(registry: Registry) -> None:
+    for number in (1, 2, 3, 4, 5):
+        register(registry, number)
+    now = datetime.now(UTC)
+    days = {1: 90, 2: 60, 3: 10}
+    for number, ago in days.items():
+        registry.record_rollout(served(number, now - timedelta(days=ago)))
+    registry.record_rollout(served(4, now - timedelta(days=2), "Held"))
+    policy = Policy(grace=timedelta(0), retention={"ns/a": 1})
+    done = registry.collect(policy)
+    # 1 was followed by 2 sixty days ago; 2 served until ten days ago.
+    assert [item.name for item in done.items if item.action == "retire"] == ["ns/a:1"]
+    assert [(record.outcome, record.version) for record in registry.rollouts("ns", "d")] == [
+        ("Held", 4),
+        ("Served", 3),
+        ("Served", 2),
+        ("Served", 1),
+    ]
+
+
+def test_old_history_is_collected_but_for_the_newest_records(registry: Registry) -> None:
+    register(registry, 1)
+    now = datetime.now(UTC)
+    for number in range(40):
+        registry.record_rollout(served(1, now - timedelta(days=100 + number)))
+        registry.record_rollout(served(1, now - timedelta(days=100 + number)))
+    assert len(registry.rollout_keys()) == 40
+    planned = registry.collect(Policy(), dry_run=True)
+    assert len([item for item in planned.items if item.kind == "rollout"]) == 15
+    assert len(registry.rollout_keys()) == 40
+    registry.collect(Policy())
+    assert len(registry.rollout_keys()) == 25
+    assert registry.collect(Policy()).items == ()

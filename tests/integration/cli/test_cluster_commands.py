@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from slipway.api.common import ANNOTATION_APPROVE, ANNOTATION_REBUILD, ANNOTATION_REFUSE, Approval
 from slipway.cli.session import Session
 from slipway.kube.port import Object, Rejected, Unavailable
-from slipway.registry.records import JobResult
+from slipway.registry.records import JobResult, RolloutRecord
 from slipway.registry.registry import Registry
 from tests.fakes.api_server import Call
 from tests.integration.cli.helpers import (
@@ -467,6 +468,45 @@ def test_rollback_of_a_pinned_version_changes_spec_and_says_so(cli: Cli, api: Cl
     assert "nothing to do" in cli("rollback", "bc", "--to", "2").stdout
     assert cli("rollback", "bc", "--to", "9").exit_code == 3
     assert cli("rollback", "bc", "--to", "9", SLIPWAY_REGISTRY="").exit_code == 0
+
+
+def test_rollback_of_a_resource_that_was_made_anew_goes_by_the_registry(cli: Cli, api: Cluster, registry: Registry) -> None:
+    versions(registry, 3)
+    for number in (1, 2, 3):
+        registry.record_rollout(served(number))
+    api.make(model_deployment(model={"name": "bc", "version": 3}))
+    result = cli("rollback", "bc")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout == "spec.model.version of ModelDeployment bc is 2 now (was 3)\n"
+
+
+def served(number: int, **more: Any) -> RolloutRecord:
+    """Version `number` took over at noon and as many minutes."""
+    return RolloutRecord(
+        **{"namespace": "default", "name": "bc", "outcome": "Served", "model": "default/bc", "version": number}
+        | {"digest": "sha256:" + "d" * 64, "revision": f"r{number}", "at": datetime(2026, 11, 3, 12, number, tzinfo=UTC)}
+        | more
+    )
+
+
+def test_history_of_a_rollout_is_there_without_the_resource(cli: Cli, api: Cluster, registry: Registry) -> None:
+    assert cli("rollout", "history", "bc").exit_code == 3
+    registry.record_rollout(served(1))
+    registry.record_rollout(served(2, outcome="Held", reason="GateFailed", message="error rate 0.5 > 0.05"))
+    result = cli("rollout", "history", "bc")
+    assert result.exit_code == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert "held" in lines[1]
+    assert "GateFailed: error rate 0.5 > 0.05" in lines[1]
+    assert "served" in lines[2]
+    since = "2026-11-03T12:01:00Z"
+    stable = {"revision": "r1", "version": 1, "digest": "sha256:" + "d" * 64, "since": since}
+    before = {**stable, "revision": "r0", "since": "2026-11-03T11:00:00Z"}
+    api.make(model_deployment(status={"stable": stable, "history": [before]}))
+    found = json.loads(cli("rollout", "history", "bc", "-o", "json").stdout)
+    assert [(entry["outcome"], entry["revision"]) for entry in found] == [("Held", "r2"), ("Served", "r1"), ("Served", "r0")]
+    assert found[1]["at"] == since
+    assert json.loads(cli("rollout", "history", "bc", "-o", "json", SLIPWAY_REGISTRY="").stdout)[0]["revision"] == "r1"
 
 
 def test_rollback_of_a_deployment_that_follows_latest_says_what_to_do(cli: Cli, api: Cluster) -> None:

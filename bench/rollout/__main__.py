@@ -34,6 +34,7 @@ from slipway.registry.registry import Registry
 ROOT = Path(__file__).parents[2]
 NAMESPACE = "default"
 LIMIT_SECONDS = 300.0
+"""For each phase, and for more than 500 resources 0.6 s for each."""
 RETIRED = 20.0
 """Seconds after which the revisions that served before are gone."""
 IMAGE = "registry.example.com/slipway/serving@sha256:" + "b" * 64
@@ -178,13 +179,14 @@ async def apply_all(kube: KubeClient, names: list[str]) -> None:
 
 
 async def all_serve(kube: KubeClient, count: int, version: int) -> None:
-    deadline = time.monotonic() + LIMIT_SECONDS
+    limit = max(LIMIT_SECONDS, 0.6 * count)
+    deadline = time.monotonic() + limit
     while True:
         found = await kube.list(MODEL_DEPLOYMENT, NAMESPACE)
         right = [resource for resource in found if serves(resource, version)]
         if len(right) == count:
             return
-        assert time.monotonic() < deadline, f"{len(right)} of {count} after {LIMIT_SECONDS:.0f} s"
+        assert time.monotonic() < deadline, f"{len(right)} of {count} after {limit:.0f} s"
         await asyncio.sleep(1)
 
 

@@ -31,6 +31,10 @@
 - apiGroups: [autoscaling]
   resources: [horizontalpodautoscalers]
   verbs: [get, create, patch, delete]
+# Why: with KEDA, spec.autoscaling.targetRequestsPerSecond is a ScaledObject. delete: when spec asks for it no more.
+- apiGroups: [keda.sh]
+  resources: [scaledobjects]
+  verbs: [get, create, patch, delete]
 # Why: spec.traffic.gateway is an HTTPRoute. get: what gateways answer for it, and one that is left over. create and patch: it
 # and its weights, by server-side apply. delete: when spec asks for it no more. Gateways themselves are not read.
 - apiGroups: [gateway.networking.k8s.io]

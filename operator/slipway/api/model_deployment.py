@@ -123,7 +123,7 @@ class ModelDeploymentSpec(Model):
         " stays. Default: 300.",
     )
     autoscaling: Autoscaling | None = Field(
-        default=None, description="Lets a HorizontalPodAutoscaler choose the number of pods; spec.replicas does not count then."
+        default=None, description="Lets an autoscaler choose the number of pods; spec.replicas does not count then."
     )
     rollout: RolloutSpec | None = Field(
         default=None,

@@ -304,7 +304,8 @@ class Autoscaling(Model):
         default=None,
         ge=1,
         le=1000000,
-        description="Requests per second of a pod to aim at: the metric slipway_requests_per_second of the custom metrics API.",
+        description="Requests per second of a pod to aim at. With KEDA and the chart's value prometheus.url, as Prometheus counts them;"
+        " else the metric slipway_requests_per_second of the custom metrics API.",
     )
 
 

@@ -23,6 +23,7 @@ DEPLOYMENT = Resource("apps", "v1", "Deployment", "deployments")
 POD_DISRUPTION_BUDGET = Resource("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
 HORIZONTAL_POD_AUTOSCALER = Resource("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
 HTTP_ROUTE = Resource("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
+SCALED_OBJECT = Resource("keda.sh", "v1alpha1", "ScaledObject", "scaledobjects")
 LEASE = Resource("coordination.k8s.io", "v1", "Lease", "leases")
 EVENT = Resource("events.k8s.io", "v1", "Event", "events")
 SELF_SUBJECT_REVIEW = Resource("authentication.k8s.io", "v1", "SelfSubjectReview", "selfsubjectreviews", namespaced=False)
@@ -46,6 +47,7 @@ BY_KIND = {
         POD_DISRUPTION_BUDGET,
         HORIZONTAL_POD_AUTOSCALER,
         HTTP_ROUTE,
+        SCALED_OBJECT,
         LEASE,
         EVENT,
         SELF_SUBJECT_REVIEW,

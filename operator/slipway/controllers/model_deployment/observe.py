@@ -17,11 +17,11 @@ from slipway.controllers.model_deployment.observed import Installation, Missing,
 from slipway.controllers.model_deployment.past import Past
 from slipway.controllers.model_deployment.policy import is_ready, may_read, revision_name, revision_of, rolls_out
 from slipway.controllers.model_deployment.program import program_for
-from slipway.controllers.model_deployment.scaling import HELPERS, wants_helpers
+from slipway.controllers.model_deployment.scaling import HELPERS, may_be_scaled, wants_helpers
 from slipway.controllers.shared.objects import owned, selector
 from slipway.controllers.shared.pods import PodSettings
 from slipway.kube.port import Object, Rejected
-from slipway.kube.resources import APP_BUILD, DEPLOYMENT, HTTP_ROUTE, POD, SERVICE
+from slipway.kube.resources import APP_BUILD, DEPLOYMENT, HTTP_ROUTE, POD, SCALED_OBJECT, SERVICE
 from slipway.provenance.dsse import KeyInvalid, load_public_keys
 from slipway.provenance.policy import Policy, problem
 from slipway.provenance.verify import verify_claims
@@ -37,7 +37,16 @@ def installation(deps: Deps) -> Installation:
     s = deps.settings
     pods = PodSettings(s.registry, s.store_secret, s.store_endpoint, s.store_region, s.image_pull_policy, s.image_pull_secret)
     cache = NodeCache(s.node_cache_path, s.node_cache_size, s.node_cache_namespaces) if s.node_cache_path else None
-    return Installation(pods, s.serving_image, s.serving_service_account, s.trusted_types, s.verification, s.public_keys, cache)
+    return Installation(
+        pods,
+        s.serving_image,
+        s.serving_service_account,
+        s.trusted_types,
+        s.verification,
+        s.public_keys,
+        cache,
+        s.prometheus_url,
+    )
 
 
 async def observe(deps: Deps, resource: Object, now: datetime) -> Observed:
@@ -56,6 +65,7 @@ async def observe(deps: Deps, resource: Object, now: datetime) -> Observed:
         service=service if service and owned(deployment, [service]) else None,
         helpers=await _helpers(deps, deployment),
     )
+    observed = await _scaled(deps, observed)
     observed = await _route(deps, observed)
     try:
         observed = await _wanted(deps, observed)
@@ -79,6 +89,19 @@ async def _helpers(deps: Deps, deployment: ModelDeployment) -> tuple[Object, ...
     meta = deployment.metadata
     found = [await deps.kube.get(resource, meta.namespace, meta.name) for resource in HELPERS]
     return owned(deployment, [child for child in found if child is not None])
+
+
+async def _scaled(deps: Deps, observed: Observed) -> Observed:
+    """Whether KEDA is there, and its ScaledObject."""
+    deployment = observed.deployment
+    if not may_be_scaled(deployment):
+        return observed
+    try:
+        found = await deps.kube.get(SCALED_OBJECT, deployment.metadata.namespace, deployment.metadata.name)
+    except Rejected:
+        return observed  # the kind is not there, or not for us: the HorizontalPodAutoscaler does it
+    ours = owned(deployment, [found]) if found is not None else ()
+    return replace(observed, helpers=(*observed.helpers, *ours), keda=bool(deps.settings.prometheus_url))
 
 
 async def _route(deps: Deps, observed: Observed) -> Observed:

@@ -38,6 +38,7 @@ class Installation:
     verification: Policy = Policy.OFF
     public_keys: str = ""
     node_cache: NodeCache | None = None
+    prometheus_url: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,9 @@ class Observed:
     deployments: tuple[Object, ...] = ()
     service: Object | None = None
     helpers: tuple[Object, ...] = ()
-    """The HorizontalPodAutoscaler and the PodDisruptionBudget, where they are needed or may be left over."""
+    """The autoscaler and the PodDisruptionBudget, where they are needed or may be left over."""
+    keda: bool = False
+    """Whether KEDA is there to scale by the requests that Prometheus counts."""
     route: Object | None = None
     """The HTTPRoute, where one is needed or may be left over."""
     unroutable: Missing | None = None

@@ -22,7 +22,7 @@ from slipway.controllers.model_deployment.observed import Observed
 from slipway.controllers.model_deployment.policy import revision_of
 from slipway.controllers.model_deployment.program import Program, program_for
 from slipway.controllers.model_deployment.rollout import Rollout, next_rollout
-from slipway.controllers.model_deployment.scaling import helpers, is_theirs, left_over
+from slipway.controllers.model_deployment.scaling import SWITCH_SECONDS, helpers, is_switching, is_theirs, left_over
 from slipway.controllers.model_deployment.validate import Valid
 from slipway.kube.port import Object
 from slipway.kube.resources import DEPLOYMENT
@@ -72,7 +72,7 @@ def plan(valid: Valid, now: datetime) -> Planned[Decision]:
         children=_children(valid, rollout, held, live),
         deletions=deletions,
         tell=_tell(observed, rollout, program),
-        requeue_after=_requeue(decision),
+        requeue_after=SWITCH_SECONDS if is_switching(observed) else _requeue(decision),
         live=(*observed.deployments, *(child for child in (observed.service, observed.route) if child), *observed.helpers),
     )
 

@@ -30,7 +30,7 @@ def queries(gate: RolloutGate, namespace: str, name: str, deployment: str, revis
     if gate.promql is not None:
         values = {"namespace": namespace, "name": name, "revision": revision, "window": window}
         return re.sub(r"\$(namespace|name|revision|window)\b", lambda match: values[match[1]], gate.promql.query), ""
-    pods = f'namespace="{namespace}",pod=~"{re.escape(deployment)}-[a-z0-9]+-[a-z0-9]+"'.replace("\\", "\\\\")
+    pods = _pods(namespace, deployment)
     if gate.drift is not None or gate.prediction_mix is not None:
         metric, own = DRIFT if gate.drift is not None else PREDICTIONS, drift_window(seconds_of(gate.window))
         return f'max({metric}{{{pods},window="{own}"}})', f'sum({DRIFT_ROWS}{{{pods},window="{own}"}})'
@@ -44,6 +44,16 @@ def queries(gate: RolloutGate, namespace: str, name: str, deployment: str, revis
     statuses = "[45].." if gate.error_rate and gate.error_rate.count_client_errors else "5.."
     failed = f'sum(increase({REQUESTS}{{{infers},status=~"{statuses}"}}[{window}]))'
     return f"({failed} or vector(0)) / {requests}", requests
+
+
+def request_rate(namespace: str, deployment: str) -> str:
+    """The query of the requests per second that all pods of `deployment` answer."""
+    infers = f'{_pods(namespace, deployment)},endpoint=~"{"|".join(INFERENCE)}"'
+    return f"sum(rate({REQUESTS}{{{infers}}}[1m]))"
+
+
+def _pods(namespace: str, deployment: str) -> str:
+    return f'namespace="{namespace}",pod=~"{re.escape(deployment)}-[a-z0-9]+-[a-z0-9]+"'.replace("\\", "\\\\")
 
 
 def _agreement(gate: AgreementGate, about: str, window: str) -> tuple[str, str]:

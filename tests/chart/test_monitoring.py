@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from local.settings import read
-from local.shell import find
+from tests import debian_prometheus
 from tests.chart.helm import ROOT
 
 FOLDER = ROOT / "manifests/monitoring"
@@ -24,20 +23,8 @@ OPERATOR = {
 
 
 @pytest.fixture(scope="session")
-def promtool(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Debian's, out of its package and without installing that: it would start a server."""
-    found = find("promtool")
-    if found:
-        return str(found)
-    kept = read().cache / "prometheus"
-    program = kept / "usr/bin/promtool"
-    if not program.exists():
-        work = tmp_path_factory.mktemp("apt")
-        subprocess.run(["apt-get", "download", "prometheus"], cwd=work, check=True, capture_output=True)
-        kept.mkdir(parents=True, exist_ok=True)
-        for package in work.glob("prometheus_*.deb"):
-            subprocess.run(["dpkg", "-x", str(package), str(kept)], check=True)
-    return str(program)
+def promtool() -> str:
+    return debian_prometheus.program("promtool")
 
 
 def test_the_rules_do_what_their_cases_say(promtool: str) -> None:

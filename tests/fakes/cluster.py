@@ -207,13 +207,24 @@ class SimCluster:
         if old.get("observedGeneration") != generation:
             started = self.api.clock.text()
         limit = deployment["spec"].get("progressDeadlineSeconds", 600)
-        late = ready < wanted and _since(self.api, started) >= limit
-        progress = ("True", "NewReplicaSetAvailable") if ready >= wanted else ("True", "ReplicaSetUpdated")
+        before = {condition["type"]: condition for condition in old.get("conditions", ())}
+        # As the real controller: once all pods were ready, it never again says that there is no progress.
+        complete = ready >= wanted or before.get("Progressing", {}).get("reason") == "NewReplicaSetAvailable"
+        late = not complete and _since(self.api, started) >= limit
+        progress = ("True", "NewReplicaSetAvailable") if complete else ("True", "ReplicaSetUpdated")
         if late:
             progress = ("False", "ProgressDeadlineExceeded")
         available = ("True", "MinimumReplicasAvailable") if ready >= wanted else ("False", "MinimumReplicasUnavailable")
         conditions = [
-            {"type": kind, "status": status, "reason": reason, "lastUpdateTime": started}
+            {
+                "type": kind,
+                "status": status,
+                "reason": reason,
+                "lastUpdateTime": started,
+                "lastTransitionTime": before[kind]["lastTransitionTime"]
+                if before.get(kind, {}).get("status") == status
+                else self.api.clock.text(),
+            }
             for kind, (status, reason) in (("Progressing", progress), ("Available", available))
         ]
         counts = {"replicas": wanted, "updatedReplicas": wanted, "readyReplicas": ready, "availableReplicas": ready}

@@ -9,6 +9,7 @@ from slipway.api.common import ANNOTATION_APPROVE, Approval
 from slipway.api.rollout import ANNOTATION_ROLLOUT
 from slipway.kube.port import Object
 from slipway.storage.port import Unavailable
+from tests.fakes.cluster import Serving, Waiting
 from tests.fakes.scraper import Behaviour
 from tests.faults.controllers.deployments import REVISION, deployment_world, publish, revisions, selected, settle
 from tests.faults.controllers.worlds import get, model_deployment, put, ready
@@ -86,8 +87,6 @@ async def test_a_weight_that_two_replicas_cannot_meet_is_said_to_be_another() ->
 
 
 async def test_no_request_goes_to_a_candidate_that_is_not_ready() -> None:
-    from tests.fakes.cluster import Serving
-
     world = deployment_world()
     first = (await served(world, canary()))["status"]["stable"]["revision"]
     world.cluster.deployments = lambda d: Serving() if d["metadata"]["labels"][REVISION] == first else Serving(ready=0)
@@ -120,6 +119,27 @@ async def test_a_bad_candidate_is_at_nothing_within_a_gate_interval_and_held() -
     assert "candidate" not in found["status"]
     found = await settle(world, publish(3))
     assert found["status"]["stable"]["version"] == 3
+
+
+async def test_a_candidate_that_breaks_down_on_the_way_is_taken_back() -> None:
+    """At a quarter it is fine; the pods of the second half crash, of which the Deployment's Progressing condition says nothing."""
+    world = deployment_world()
+    found = await served(world, canary(replicas=4))
+    first = found["status"]["stable"]["revision"]
+
+    def script(deployment: Object) -> Serving:
+        good = deployment["metadata"]["labels"][REVISION] == first
+        return Serving() if good else Serving(ready=2, waiting=Waiting("CrashLoopBackOff"), restarts=3, message="out of memory")
+
+    world.cluster.deployments = script
+    publish(2)(world)
+    await until(world, step=1)
+    found = await settle(world, lambda w: None)
+    assert ready(found) == ("False", "CandidateFailed")
+    assert found["status"]["held"]["version"] == 2
+    assert "out of memory" in found["status"]["held"]["message"]
+    assert selected(world) == first
+    assert list(revisions(world)) == [first]
 
 
 async def test_a_slow_candidate_is_taken_back() -> None:

@@ -74,11 +74,29 @@ def is_gone(child: Object) -> bool:
 
 
 def gave_up(child: Object) -> bool:
-    """Whether Kubernetes says that the Deployment makes no progress (progressDeadlineSeconds)."""
-    return any(
-        condition.get("type") == "Progressing" and condition.get("status") == "False"
-        for condition in child.get("status", {}).get("conditions", ())
-    )
+    """Whether Kubernetes says that the Deployment makes no progress (progressDeadlineSeconds). It says so of the first start only."""
+    return _condition(child, "Progressing").get("status") == "False"
+
+
+def broke_down(child: Object, now: datetime) -> bool:
+    """Whether a Deployment that was ready once has lacked ready pods for progressDeadlineSeconds, of which Kubernetes says nothing."""
+    available = _condition(child, "Available")
+    since = available.get("lastTransitionTime")
+    was_ready = _condition(child, "Progressing").get("reason") == "NewReplicaSetAvailable"
+    if not was_ready or not since or available.get("status") != "False":
+        return False
+    limit = int(child["spec"].get("progressDeadlineSeconds", 600))
+    return (now - parse_time(since)).total_seconds() >= limit
+
+
+def _answers(pod: Object) -> bool:
+    states = pod.get("status", {}).get("containerStatuses", ())
+    return bool(states) and all(state.get("ready") for state in states)
+
+
+def _condition(child: Object, kind: str) -> dict[str, Any]:
+    found: Iterable[dict[str, Any]] = child.get("status", {}).get("conditions", ())
+    return next((condition for condition in found if condition.get("type") == kind), {})
 
 
 def creation_time(child: Object) -> datetime | None:
@@ -88,7 +106,7 @@ def creation_time(child: Object) -> datetime | None:
 
 def cause(child: Object, pods: Iterable[Object]) -> str:
     """Why a Deployment is not ready, as far as its pods or its own conditions say; empty when it is only slow."""
-    found = trouble(pods)
+    found = trouble(pod for pod in pods if not _answers(pod))
     if found:
         return found.message
     refused: list[dict[str, Any]] = [

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from slipway.api import conditions
 from slipway.controllers.model_deployment import program as prog
-from slipway.controllers.model_deployment.policy import creation_time, gave_up, is_gone, is_ready
+from slipway.controllers.model_deployment.policy import broke_down, creation_time, gave_up, is_gone, is_ready
 from slipway.controllers.model_deployment.program import Begin, Hold, Next, Program, Promote, Rollback, Wait
 from slipway.kube.port import Object
 
@@ -82,7 +82,7 @@ def next_rollout(facts: Facts, now: datetime) -> Rollout:
         return _steady(facts, now)
     direct = given_up is not None or stable is None or _is_way_back(facts, target)
     plan = facts.program.at_once() if direct else facts.program
-    decided = prog.next_step(plan, _candidate_facts(facts, plan, target), now)
+    decided = prog.next_step(plan, _candidate_facts(facts, plan, target, now), now)
     made = _after(replace(facts, held=given_up or facts.held), plan, target, decided, now)
     if given_up is not None:
         made = replace(made, gave_up=given_up, reason=conditions.GATE_FAILED, message=facts.watch_failed or "")
@@ -130,13 +130,15 @@ def _is_way_back(facts: Facts, target: str) -> bool:
     return made is not None and later is not None and made <= later
 
 
-def _candidate_facts(facts: Facts, plan: Program, target: str) -> prog.Facts:
+def _candidate_facts(facts: Facts, plan: Program, target: str, now: datetime) -> prog.Facts:
     known = facts.candidate if facts.candidate is not None and facts.candidate.revision == target else None
     known = known or prog.Facts(revision=target, version=0, ready=False)
     child = facts.deployments.get(target)
     wanted = _replicas(facts, plan, known.step)
     ready = child is not None and is_ready(child, wanted)
-    late = child is not None and facts.stable is not None and gave_up(child) and not ready
+    late = child is not None and facts.stable is not None and not ready and gave_up(child)
+    if child is not None and known.step is not None and not ready:
+        late = late or broke_down(child, now)
     # Too many stable pods are left for a candidate that has to be alone.
     if plan.recreate and not _stable_has_ended(facts):
         ready = late = False

@@ -6,7 +6,8 @@ newest first, in one request however many there are.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from itertools import islice
 
 from slipway.features.records import Ingestion
@@ -15,6 +16,7 @@ from slipway.registry.names import ModelName
 from slipway.storage.parallel import in_parallel
 from slipway.storage.port import NotFound, ObjectStore
 
+log = logging.getLogger(__name__)
 _TOP = 10**12 - 1
 
 
@@ -32,6 +34,15 @@ def record(store: ObjectStore, ingestion: Ingestion) -> None:
     """Keeps `ingestion`. Two writers never have the same version, so there is nothing to overwrite."""
     name = ModelName(ingestion.namespace, ingestion.view)
     store.put(key(name, ingestion.table_version), ingestion.to_json(), content_type="application/json")
+
+
+def keep(store: ObjectStore, what: str, make: Callable[[], Ingestion]) -> None:
+    """Records what `make` gives. Whatever goes wrong is a warning: the rows are there, and an error now would have them
+    ingested again."""
+    try:
+        record(store, make())
+    except Exception:
+        log.warning("%s could not be recorded", what, exc_info=True)
 
 
 def newest(store: ObjectStore, name: ModelName) -> Ingestion | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import uuid as uuid_module
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -34,10 +33,8 @@ from slipway.features.training_set import Joined, Wanted, join
 from slipway.features.views import Views, definition
 from slipway.registry.names import ModelName
 from slipway.registry.registry import Registry
-from slipway.storage import S3Options, open_store
-from slipway.storage.sharing import Location, location
-
-log = logging.getLogger(__name__)
+from slipway.storage import S3Options
+from slipway.storage.sharing import location
 
 LATEST = "Latest"
 """As of nothing but the pinned table versions: whatever they hold was known."""
@@ -183,10 +180,9 @@ class FeatureStore:
             summary=summary,
         )
         if written.rows:
-            try:
-                ingested.record(self._store, summary.ingestion(revision, written.version, now))
-            except Exception:  # the rows are there: an error now would have them ingested again
-                log.warning("%s: table version %d could not be recorded", full, written.version, exc_info=True)
+            ingested.keep(
+                self._store, f"{full} table version {written.version}", partial(summary.ingestion, revision, written.version, now)
+            )
         return written
 
     def ingestions(self, name: str, *, limit: int = 100) -> list[Ingestion]:
@@ -378,29 +374,15 @@ class FeatureStore:
         wanted = batches.table_schema(view)
         if found is None:
             return wanted.empty_table(), None
-        return found.to_pyarrow_dataset(schema=_merged(found, wanted)), found.version()
+        return found.to_pyarrow_dataset(schema=tables.widened(found, wanted)), found.version()
 
     def _table(self, name: ModelName, view: FeatureView) -> Table:
         if view.source is not None and view.source.delta is not None:
-            return Table(partial(_external, view.source.delta))
+            return Table(partial(tables.external, view.source.delta))
         return Table(lambda: location(self._store, f"features/{name.namespace}/{name.model}/table"))
 
     def _name(self, text: str | ModelName) -> ModelName:
         return text if isinstance(text, ModelName) else ModelName.parse(text, self.namespace)
-
-
-def _merged(table: Any, wanted: pa.Schema) -> pa.Schema:
-    """The table's own schema with the wanted columns that it does not have yet."""
-    have = pa.schema(table.schema().to_arrow())
-    extra = [field for field in wanted if field.name not in have.names]
-    return pa.schema([*have, *extra])
-
-
-def _external(uri: str) -> Location:
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
-    if uri.startswith("s3://"):
-        return location(open_store(f"s3://{bucket}"), key)
-    return Location(uri.removeprefix("file://"))
 
 
 def _arrow(batch: Batch) -> pa.Table:

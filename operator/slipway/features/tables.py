@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,10 +20,9 @@ from deltalake import ColumnProperties, CommitProperties, DeltaTable, Transactio
 from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchError, TableNotFoundError
 
 from slipway.features.errors import BatchRefused, FeatureError
+from slipway.storage import open_store
 from slipway.storage.port import Denied, Unavailable
-
-if TYPE_CHECKING:
-    from slipway.storage.sharing import Location
+from slipway.storage.sharing import Location, location
 
 _COMMIT_TRIES = 30
 _ROWS_PER_GROUP = 256 * 1024
@@ -117,6 +116,20 @@ def _properties(schema: pa.Schema) -> WriterProperties:
     return WriterProperties(
         compression="ZSTD", compression_level=1, max_row_group_size=_ROWS_PER_GROUP, column_properties=numbers or None
     )
+
+
+def external(uri: str) -> Location:
+    """Where a table of others lies: ``s3://bucket/folder``, or a folder."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    if uri.startswith("s3://"):
+        return location(open_store(f"s3://{bucket}"), key)
+    return Location(uri.removeprefix("file://"))
+
+
+def widened(table: DeltaTable, wanted: pa.Schema) -> pa.Schema:
+    """The table's own schema with the wanted columns that it does not have yet."""
+    have = pa.schema(table.schema().to_arrow())
+    return pa.schema([*have, *(field for field in wanted if field.name not in have.names)])
 
 
 def dataset(table: DeltaTable) -> Any:

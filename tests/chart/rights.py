@@ -86,6 +86,7 @@ async def used_by_controllers() -> set[Right]:
         test_app_build.LIFE,
         test_model_deployment.LIFE,
         test_scaling.LIFE,
+        test_scaling.KEDA_LIFE,
         test_gateway.LIFE,
         test_feature_view.LIFE,
     )

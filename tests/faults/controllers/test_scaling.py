@@ -120,6 +120,14 @@ def keda_world() -> World:
     return World(made.factories, KEDA_SETTINGS)
 
 
+KEDA_LIFE = Scenario(
+    "keda",
+    keda_world,
+    (publish(1), put(SCALED), put(model_deployment(replicas=1)), delete("ModelDeployment", "cancer")),
+    leaves_nothing=True,
+)
+
+
 async def test_with_keda_requests_are_scaled_by_as_prometheus_counts_them() -> None:
     world = keda_world()
     publish(1)(world)
@@ -181,13 +189,7 @@ async def test_two_autoscalers_are_never_there_at_once() -> None:
 
 
 async def test_keda_killed_at_every_write_it_comes_to_the_same_end() -> None:
-    life = Scenario(
-        "keda",
-        keda_world,
-        (publish(1), put(SCALED), put(model_deployment(replicas=1)), delete("ModelDeployment", "cancer")),
-        leaves_nothing=True,
-    )
-    report = await sweep(life, (crashes,))
+    report = await sweep(KEDA_LIFE, (crashes,))
     print(report)
     assert report.ok, report
 

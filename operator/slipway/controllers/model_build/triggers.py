@@ -133,8 +133,8 @@ def standing(build: ModelBuild, found: Times, *, acted: bool, pending: PendingCh
     if schedule is None and build.spec.triggers is None:
         return None
     known = build.status.triggers if build.status else None
-    if schedule is None:
-        return TriggersStatus(pending=pending)
+    if schedule is None:  # never an empty object: where members were removed the API server makes null of one, and refuses it
+        return TriggersStatus(pending=pending) if pending is not None else None
     same = known is not None and known.schedule == _identity(schedule)
     last = known.last_schedule_time if known is not None and same else None
     following = found.next

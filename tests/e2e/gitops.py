@@ -114,12 +114,17 @@ class Watched:
         return [revision for sync, revision in changes if sync == "OutOfSync"]
 
     def operations(self, name: str) -> list[str]:
-        """The commits of all syncs that were begun."""
-        begun = {seen.started: seen.synced for seen in self.states[name] if seen.started and seen.synced}
-        return [begun[started] for started in sorted(begun)]
-
-    def healed(self, name: str) -> int:
-        return max(seen.healing for seen in self.states[name])
+        """The commits of all syncs that were begun. Argo CD may begin one again that it has just ended, when it looks at the cluster
+        as it was before; that is the same sync, as long as the commit was not found to be synced in between."""
+        begun: list[str] = []
+        started, settled = "", True
+        for seen in self.states[name]:
+            if seen.started and seen.synced and seen.started != started:
+                if settled or begun[-1] != seen.synced:
+                    begun.append(seen.synced)
+                started, settled = seen.started, False
+            settled = settled or seen.sync == "Synced"
+        return begun
 
     def conditions(self, name: str) -> set[str]:
         return {words for seen in self.states[name] for words in seen.conditions}

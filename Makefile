@@ -66,7 +66,7 @@ shell-env: $(VENV)/.ready ## Print what to `eval` to use kubectl, helm and slipw
 bench-features: $(VENV)/.ready ## Only this: point-in-time joins and ingestion against Feast; some eight minutes
 	@PYTHONPATH=operator:. $(RUN) -m bench.features
 
-bench-registry: $(VENV)/.ready ## Only this: the registry against an MLflow server; some ten minutes
+bench-registry: $(VENV)/.ready ## Only this: the registry against an MLflow server; some ten minutes, or in pieces with --parts
 	@PYTHONPATH=operator:. $(RUN) -m bench.registry
 
 bench-serving: $(VENV)/.ready ## Only this: the model server against MLServer, KServe and BentoML; some ten minutes

@@ -109,8 +109,7 @@ ARGO = Product(
     "Argo CD, which tests meet (first time: 7 minutes)",
     names=("argocd", "argocd-application-controller", "argocd-repo-server", "kustomize", "redis"),
     files=(
-        ("crds", "github.com/argoproj/argo-cd/v3", "manifests/crds/application-crd.yaml"),
-        ("crds", "github.com/argoproj/argo-cd/v3", "manifests/crds/appproject-crd.yaml"),
+        ("crds", "github.com/argoproj/argo-cd/v3", "manifests/crds/app*-crd.yaml"),
         ("config", "github.com/argoproj/argo-cd/v3", "manifests/base/config/argocd-*.yaml"),
     ),
 )  # fmt: skip

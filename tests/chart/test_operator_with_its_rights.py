@@ -19,18 +19,20 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from slipway.controllers.model_deployment.scaling import HELPERS
 from slipway.kube.client import KubeClient
 from slipway.kube.port import Conflict, Object, Rejected
 from slipway.kube.resources import (
     APP_BUILD,
     DEPLOYMENT,
     FEATURE_VIEW,
+    HORIZONTAL_POD_AUTOSCALER,
     HTTP_ROUTE,
     JOB,
     LEASE,
     MODEL_BUILD,
     MODEL_DEPLOYMENT,
+    POD_DISRUPTION_BUDGET,
+    SCALED_OBJECT,
     SERVICE,
 )
 from slipway.registry.registry import Registry
@@ -42,7 +44,9 @@ from tests.faults.controllers import worlds
 from tests.integration.api.server import Server, running
 
 TEAM = "team-a"
-MODES = {"everywhere": {}, "in one namespace": {"watchNamespaces": [TEAM]}}
+NOWHERE = {"prometheus": {"url": "http://127.0.0.1:9"}}
+"""With it, requests per second are KEDA's. No gate asks it anything here."""
+MODES = {"everywhere": NOWHERE, "in one namespace": NOWHERE | {"watchNamespaces": [TEAM]}}
 POLICY = """
 apiVersion: audit.k8s.io/v1
 kind: Policy
@@ -71,6 +75,7 @@ ANY_ROUTE = {
     },
 }
 """The kind of Gateway API without its schema: rights are looked at here, and no gateway is about."""
+KEDA = ROOT / "tests" / "data" / "keda" / "keda.sh_scaledobjects.yaml"
 NEEDS_A_POD = {Right("get", "core/pods/log")}
 """Logs of killed pods: there is no kubelet here to read them from."""
 
@@ -91,6 +96,7 @@ def audited(folder: Path) -> Iterator[tuple[Server, Path]]:
             namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
             assert server.apply(namespace, dry=False).ok
         assert server.apply(ANY_ROUTE, dry=False, namespace="").ok
+        assert server.apply(yaml.safe_load(KEDA.read_text()), dry=False, namespace="").ok
         yield server, log
 
 
@@ -250,21 +256,25 @@ async def live_and_die(team: Team) -> None:
 
 
 async def scale(team: Team) -> None:
-    """An autoscaler and a disruption budget come, and go again when spec asks for neither."""
-    scaling = {"min": 2, "max": 4, "targetRequestsPerSecond": 500}
-    await team.put(worlds.model_deployment(autoscaling=scaling))
+    """KEDA's autoscaler and a disruption budget come, the cluster's own takes over, and all go when spec asks for none."""
 
-    async def helped() -> bool:
-        return all([await team.kube.get(helper, TEAM, "cancer") for helper in HELPERS])
-
-    await until(helped, "autoscaler and disruption budget are there")
-    await team.put(worlds.model_deployment(replicas=1))
-
-    async def alone() -> bool:
+    async def present() -> set[str]:
         await team.start_deployments()
-        return not any([await team.kube.get(helper, TEAM, "cancer") for helper in HELPERS])
+        kinds = (SCALED_OBJECT, HORIZONTAL_POD_AUTOSCALER, POD_DISRUPTION_BUDGET)
+        return {kind.kind for kind in kinds if await team.kube.get(kind, TEAM, "cancer")}
 
-    await until(alone, "one pod that nobody scales needs neither")
+    limits = {"min": 2, "max": 4}
+    for spec, wanted in (
+        ({"autoscaling": {**limits, "targetRequestsPerSecond": 500}}, {SCALED_OBJECT.kind, POD_DISRUPTION_BUDGET.kind}),
+        ({"autoscaling": {**limits, "targetCPUPercent": 50}}, {HORIZONTAL_POD_AUTOSCALER.kind, POD_DISRUPTION_BUDGET.kind}),
+        ({"replicas": 1}, set()),
+    ):
+        await team.put(worlds.model_deployment(resources={"requests": {"cpu": "100m"}}, **spec))
+
+        async def as_wanted(wanted: set[str] = wanted) -> bool:
+            return await present() == wanted
+
+        await until(as_wanted, f"of autoscalers and budgets there are {sorted(wanted)}")
 
 
 async def route(team: Team) -> None:

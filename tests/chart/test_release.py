@@ -83,7 +83,7 @@ def test_what_people_made_outlives_the_release_and_the_next_one_takes_it_over(pl
 
 def test_whoever_wants_it_can_have_the_definitions_removed(place: Place) -> None:
     assert place.install({"crds": {"keep": False}}).ok
-    assert len(place.names("crd")) == 3
+    assert len(place.names("crd")) == len(KINDS)
     assert place.uninstall().ok
     gone = place.server.kubectl("wait", "--for=delete", "crd", "-l", "app.kubernetes.io/part-of=slipway", "--timeout=30s")
     assert gone.ok, gone.words
@@ -99,7 +99,7 @@ def test_definitions_of_somebody_else_are_left_alone(place: Place) -> None:
     second = place.install({"crds": {"enabled": False}, "watchNamespaces": ["elsewhere"]}, "other", "elsewhere")
     assert second.ok, second.words
     assert place.uninstall("other", "elsewhere").ok
-    assert len(place.names("crd")) == 3
+    assert len(place.names("crd")) == len(KINDS)
 
 
 def test_an_upgrade_changes_what_was_said_and_a_rollback_brings_it_back(place: Place) -> None:

@@ -100,6 +100,8 @@ def test_a_canary_a_rollback_an_upgrade_and_an_autoscaler_leave_no_difference(pl
     # Git goes back to what serves
     commits.append(platform.push("modelbuild.yaml", {"trainer": {"params": {"C": 2.0, "columns": 3}}}))
     platform.until(MODELS, commits[-1], "Healthy")
+    stable = found(chain)["status"]["stable"]["revision"]
+    poll("pods of what was given up are gone", lambda: names(chain) == names(chain, stable))
     pods = names(chain)
     assert pods
     before = len(seen.states[MODELS])
@@ -134,8 +136,8 @@ def found(chain: Chain) -> Object:
     return one
 
 
-def names(chain: Chain) -> set[str]:
-    return set(chain.names("pods", "slipway.dev/revision"))
+def names(chain: Chain, revision: str = "") -> set[str]:
+    return set(chain.names("pods", f"slipway.dev/revision={revision}" if revision else "slipway.dev/revision"))
 
 
 def scaled(chain: Chain) -> tuple[int, int]:

@@ -39,6 +39,7 @@ def without_figures(state: State) -> State:
             _blur(obj)
         if identity.startswith("Service/"):
             _blur(obj["metadata"].get("annotations", {}))
+    _blur({key: document for key, document in state["registry"].items() if key.startswith("rollouts/")})
     return state
 
 

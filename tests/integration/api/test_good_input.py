@@ -48,7 +48,10 @@ GOOD = {
     ),
     "features of several views, and a snapshot": r.model_build(
         inputs=[
-            {"name": "a", "featureView": {"names": ["visits:pages", "v"], "entities": {"uri": "s3://a/b"}, "asOf": "EntityTime"}},
+            {
+                "name": "a",
+                "featureView": {"names": ["visits:pages", "v"], "entities": {"uri": "s3://lake/b"}, "asOf": "EntityTime"},
+            },
             {"name": "b", "featureSnapshot": {"name": "churn", "number": 3}},
         ]
     ),

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-from local.errors import CommandError, PreflightError
-from local.settings import daemon_environment
-from local.shell import find, run
+from local import debian
+from local.errors import PreflightError
+from local.shell import find
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PACKAGES = ("chromium", "fonts-dejavu-core")
@@ -21,22 +20,9 @@ def find_chromium() -> Path | None:
 def need_chromium() -> Path:
     """A Chromium; as root on Debian or Ubuntu it is installed if there is none. Raises PreflightError."""
     found = find_chromium()
-    if found is None and os.geteuid() == 0 and find("apt-get"):
-        _install()
+    if found is None and debian.can_install():
+        debian.install(PACKAGES)
         found = find_chromium()
     if found is None:
         raise PreflightError([f"missing: {NAMES[0]}. Install it (Debian: apt-get install {' '.join(PACKAGES)})"])
     return found
-
-
-def _install() -> None:
-    environment = daemon_environment(DEBIAN_FRONTEND="noninteractive")
-    command = ["apt-get", "install", "-y", "--no-install-recommends", *PACKAGES]
-    try:
-        try:
-            run(command, env=environment)
-        except CommandError:
-            run(["apt-get", "update"], env=environment)  # the lists were old, or empty as in most images
-            run(command, env=environment)
-    except CommandError as error:
-        raise PreflightError([f"installing {' '.join(PACKAGES)} failed: {error}"]) from error

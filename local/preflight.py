@@ -9,12 +9,13 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
+from local import debian
 from local.bare.layout import MAX_STATE_PATH, NETNS
 from local.bare.network import Network
 from local.binaries import container_tools
 from local.errors import CommandError, PreflightError
 from local.progress import Progress
-from local.settings import Settings, daemon_environment
+from local.settings import Settings
 from local.shell import find, run
 
 DEBIAN = {
@@ -45,8 +46,9 @@ def check(settings: Settings, progress: Progress, *, install: bool = True) -> No
         raise PreflightError(["the provider `bare` runs on Linux only; use `--provider kind`"])
     need_root("the provider `bare`")
     packages = missing_packages()
-    if packages and install and find("apt-get"):
-        _install(packages, progress)
+    if packages and install and debian.can_install():
+        with progress.step(f"apt-get install {' '.join(packages)}"):
+            debian.install(packages)
         packages = missing_packages()
     problems = (
         [f"missing: {', '.join(packages)}. Install these packages, or what has the same programs on your system"]
@@ -104,25 +106,6 @@ def kernel_problems() -> list[str]:
         except CommandError as error:
             problems.append(f"this kernel, or this container, does not allow {name}: {error.output.strip()[-200:]}")
     return problems
-
-
-def _install(packages: list[str], progress: Progress) -> None:
-    environment = daemon_environment(DEBIAN_FRONTEND="noninteractive")
-    command = ["apt-get", "install", "-y", "--no-install-recommends", *packages]
-    with progress.step(f"apt-get install {' '.join(packages)}"):
-        try:
-            try:
-                run(command, env=environment)
-            except CommandError:
-                run(["apt-get", "update"], env=environment)  # the lists were old, or empty as in most images
-                run(command, env=environment)
-        except CommandError as error:
-            raise PreflightError(
-                [f"these packages are needed and could not be installed: {' '.join(packages)}\n{error}"]
-            ) from error
-    for service in {"containerd", "docker-registry"} & set(packages):
-        # Debian starts these by itself, the registry on all interfaces. Only the programs are wanted; nobody had the services.
-        run(["systemctl", "disable", "--now", "--quiet", service], check=False)
 
 
 def _memory() -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,38 +12,24 @@ from pathlib import Path
 
 import redis
 
-from local.settings import read
+from local import debian
 from local.shell import find
 from tests.fakes.stores import unused_port
 
 PACKAGES = ("redis-tools", "libjemalloc2", "liblzf1", "libatomic1")
-"""In Debian, redis-server is another name of a program of redis-tools."""
+"""In Debian, redis-server is another name of a program of redis-tools, which looks at the name that it is called by."""
 PASSWORD = "s3cret-of-tests"
 DEADLINE = 60.0
 
 
 def program() -> tuple[str, dict[str, str]]:
+    """The server's file, and what it needs in its environment."""
     """The server, and what it needs in its environment."""
     if found := find("redis-server"):
         return str(found), {}
-    kept = read().cache / "redis"
-    server = kept / "usr/bin/redis-server"
-    if not server.exists():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
-            work, made = Path(folder), Path(folder) / "root"
-            command = ["apt-get", "download", *PACKAGES]
-            if subprocess.run(command, cwd=work, capture_output=True).returncode:
-                subprocess.run(["apt-get", "update"], check=True, capture_output=True)
-                subprocess.run(command, cwd=work, check=True, capture_output=True)
-            for package in work.glob("*.deb"):
-                subprocess.run(["dpkg", "-x", str(package), str(made)], check=True)
-            (made / "usr/bin/redis-server").unlink(missing_ok=True)
-            (made / "usr/bin/redis-server").symlink_to("redis-check-rdb")
-            with suppress(OSError):  # another test made it meanwhile
-                made.rename(kept)
+    kept = debian.unpacked("redis", PACKAGES)
     libraries = ":".join(str(path) for path in (kept / "usr/lib").glob("*-linux-gnu"))
-    return str(server), {"LD_LIBRARY_PATH": libraries}
+    return str(kept / "usr/bin/redis-check-rdb"), {"LD_LIBRARY_PATH": libraries}
 
 
 class RedisServer:
@@ -62,7 +47,7 @@ class RedisServer:
         return f"redis://{credentials}127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
-        words, environment = program()
+        executable, environment = program()
         options = [
             "--port",
             str(self.port),
@@ -78,7 +63,11 @@ class RedisServer:
         if self.password:
             options += ["--requirepass", self.password]
         self._process = subprocess.Popen(
-            [words, *options], env=os.environ | environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            ["redis-server", *options],
+            executable=executable,
+            env=os.environ | environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         deadline = time.monotonic() + DEADLINE
         with redis.Redis.from_url(self.url) as client:

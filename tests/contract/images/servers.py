@@ -8,7 +8,6 @@ import http.client
 import http.server
 import io
 import json
-import shutil
 import socket
 import subprocess
 import tarfile
@@ -21,6 +20,7 @@ from typing import Any
 
 import httpx
 
+from local import debian
 from slipway.images.reference import Reference
 from slipway.images.registry_client import RegistryClient
 
@@ -44,8 +44,7 @@ def _free_port() -> int:
 @contextlib.contextmanager
 def distribution(root: Path, *, htpasswd: Path | None = None) -> Iterator[Running]:
     """``docker-registry serve`` on a free loopback port."""
-    program = shutil.which("docker-registry")
-    assert program, "install the Debian package docker-registry"
+    program = debian.installed("docker-registry", "docker-registry")
     port = _free_port()
     auth = "" if htpasswd is None else f"auth: {{htpasswd: {{realm: tests, path: {htpasswd}}}}}\n"
     config = root / "config.yml"
@@ -55,7 +54,7 @@ def distribution(root: Path, *, htpasswd: Path | None = None) -> Iterator[Runnin
         f"storage: {{filesystem: {{rootdirectory: {root / 'data'}}}, delete: {{enabled: true}}}}\n"
         f"http: {{addr: '127.0.0.1:{port}', secret: tests}}\n" + auth
     )
-    process = subprocess.Popen([program, "serve", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen([str(program), "serve", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _await_answer(f"http://127.0.0.1:{port}/v2/", process)
         yield Running(f"127.0.0.1:{port}", root / "data")

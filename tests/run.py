@@ -18,16 +18,19 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = ("unit", "property", "contract", "faults", "integration", "chart", "e2e")
-IN_PARALLEL = {
-    "unit": "worksteal",
-    "property": "worksteal",
-    "faults": "worksteal",
-    "contract": "loadfile",
-    "integration": "loadfile",
-    "chart": "loadfile",
+STEALING, BY_FILE = ("--dist=worksteal",), ("--dist=loadfile",)
+DEALT = {
+    "unit": STEALING,
+    "property": STEALING,
+    "faults": STEALING,
+    "contract": BY_FILE,
+    "integration": BY_FILE,
+    "chart": BY_FILE,
+    "e2e": ("--dist=load", "--maxschedchunk=1"),
 }
-"""Layers with as many tests at once as there are cores, and how pytest-xdist deals them out: where each test makes the world it
-needs one by one, where tests share a real server a file at a time. The one local cluster of e2e is shared by all its tests."""
+"""As many tests run at once as there are cores; how pytest-xdist deals them out: where each test makes the world it needs one by
+one, where tests share a real server a file at a time. The one local cluster of e2e is shared by all its tests, two at a time and
+in their order: those that need it for themselves come last."""
 WORKERS = min(os.cpu_count() or 1, 8)
 SOURCES = [name for name in ("operator", "local", "manifests", "tests", "bench", "examples") if (ROOT / name).is_dir()]
 
@@ -104,8 +107,8 @@ def run_layer(name: str) -> Outcome:
         print(f"\n== {name} ==", flush=True)
         words = [sys.executable, "-m", "pytest", f"tests/{name}", "-q", f"--junit-xml={report}"]
         words += ["--durations=12", "--durations-min=5"]  # where a layer's time goes is seen in each run
-        if name in IN_PARALLEL and WORKERS > 1:
-            words += ["-n", str(WORKERS), "--dist", IN_PARALLEL[name]]
+        if WORKERS > 1:
+            words += ["-n", str(2 if name == "e2e" else WORKERS), *DEALT[name]]
         status = subprocess.run(words, cwd=ROOT, check=False).returncode
         _read_report(report, outcome)
         if status not in (0, 1):

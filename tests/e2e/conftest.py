@@ -1,15 +1,22 @@
-"""One real cluster for all tests of this layer: brought up when it is not up yet, and then taken down again at the end."""
+"""One real cluster for all tests of this layer, and for all processes that run them: brought up by the first that needs it when it
+is not up yet, and then taken down by the last."""
 
 from __future__ import annotations
 
+import fcntl
+import json
+import os
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 
+from local import settings
 from local.demo.install import install_chart, push_images
 from local.demo.kubectl import Cluster
 from local.errors import LocalError
+from local.info import Provider
 from local.progress import Progress
 from local.providers import provider as find_provider
 from tests.e2e.support import Chain, namespace
@@ -17,25 +24,80 @@ from tests.e2e.support import Chain, namespace
 DEMO_NAMESPACE = "demo"
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "alone: the test takes parts of the cluster away, or measures how long something takes")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those that can run beside each other first: then none of them waits."""
+    items.sort(key=lambda item: item.get_closest_marker("alone") is not None)
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """The bare cluster with SeaweedFS, image registry, our images and the operator."""
     progress = Progress()
     chosen = find_provider("bare", progress=progress)
-    was_up = False
-    with suppress(LocalError):
-        was_up = chosen.status().up
-    made = Cluster(chosen.up())
-    try:
-        digests = push_images(made, progress)
-        install_chart(made, digests, (DEMO_NAMESPACE,), progress)
+    folder = settings.read().cache
+    folder.mkdir(parents=True, exist_ok=True)
+    with used(chosen, folder / ".e2e-users"):
+        with locked(folder / ".e2e-set-up.lock"):
+            made = Cluster(chosen.up())
+            digests = push_images(made, progress)
+            install_chart(made, digests, (DEMO_NAMESPACE,), progress)
         yield made
+
+
+@contextmanager
+def used(chosen: Provider, users: Path) -> Iterator[None]:
+    """Takes the cluster down when the last process leaves, if it was not up when the first one came."""
+    lock = users.with_suffix(".lock")
+    with locked(lock):
+        was_up, pids = _read(users)
+        if not pids:
+            was_up = False
+            with suppress(LocalError):
+                was_up = chosen.status().up
+        users.write_text(json.dumps([was_up, [*pids, os.getpid()]]))
+    try:
+        yield
     finally:
-        if not was_up:
-            chosen.down()
+        with locked(lock):
+            was_up, pids = _read(users)
+            pids.remove(os.getpid())
+            users.write_text(json.dumps([was_up, pids]))
+            if not pids and not was_up:
+                chosen.down()
+
+
+def _read(users: Path) -> tuple[bool, list[int]]:
+    if not users.exists():
+        return False, []
+    was_up, pids = json.loads(users.read_text())
+    return was_up, [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+
+@contextmanager
+def locked(path: Path, how: int = fcntl.LOCK_EX) -> Iterator[None]:
+    with path.open("a") as file:
+        fcntl.flock(file, how)
+        yield
 
 
 @pytest.fixture
-def chain(cluster: Cluster) -> Iterator[Chain]:
+def turn(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[None]:
+    """The cluster shared with tests of other processes, or for a test alone."""
+    alone = request.node.get_closest_marker("alone") is not None
+    with locked(settings.read().cache / ".e2e-turns.lock", fcntl.LOCK_EX if alone else fcntl.LOCK_SH):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _turn(turn: None) -> None:
+    """Every test of this layer takes its turn."""
+
+
+@pytest.fixture
+def chain(cluster: Cluster, turn: None) -> Iterator[Chain]:
     with namespace(cluster, copy_secret_from=DEMO_NAMESPACE) as name:
         yield Chain(cluster, name)

@@ -20,6 +20,8 @@ from tests.e2e.gitops import ROOT, Desired, Watched, watched
 from tests.e2e.support import Chain, poll, ready_reason
 from tests.e2e.test_rollouts import Requests, gave_up, requests, serves
 
+pytestmark = pytest.mark.alone
+
 MODELS, OPERATOR = "models", "slipway"
 HEALTH = (
     "(Missing )?Progressing Healthy "  # first sync

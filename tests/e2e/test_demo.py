@@ -43,6 +43,7 @@ def test_the_cluster_of_the_kube_context_will_do(cluster: Cluster) -> None:
         CurrentProvider(settings.read(environ | {"AWS_SECRET_ACCESS_KEY": ""}), Progress(quiet=True), current._run).up()
 
 
+@pytest.mark.alone
 def test_the_story_is_told_with_no_request_lost_and_told_again_changes_nothing(
     chain: Chain, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from local.demo.baseline import api_writes, operator_metrics
 from local.demo.kubectl import is_ready
 from tests.e2e.support import (
@@ -15,6 +17,8 @@ from tests.e2e.support import (
     ready_reason,
     resource,
 )
+
+pytestmark = pytest.mark.alone
 
 SLOW = TINY.replace(
     "    def main(run):\n", "    import time\n\n    def main(run):\n        run.info('epoch 1')\n        time.sleep(4)\n"

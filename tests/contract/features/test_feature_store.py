@@ -175,6 +175,21 @@ def test_a_new_feature_is_null_in_old_rows_and_an_old_revision_stays_readable(fe
         features.apply({**VIEW, "features": [{"name": "pages", "type": "string"}]})
 
 
+def test_a_feature_that_went_leaves_its_column_to_the_past(features: FeatureStore) -> None:
+    wider = {**VIEW, "features": [*VIEW["features"], {"name": "device", "type": "string"}]}  # type: ignore[misc]
+    features.apply(wider)
+    features.ingest("visits", rows([1], [10], days_ago=2).append_column("device", pa.array(["phone"])))
+    features.apply(VIEW)
+    features.ingest("visits", rows([1, 2], [11, 20]))
+    assert pages(features, [1, 2]) == [11, 20]
+    assert features.apply(wider).number == 3
+    features.ingest("visits", rows([2], [21], days_ago=0.5).append_column("device", pa.array(["watch"])))
+    with features.training_set(asked([1, 2]), ["visits:device"]) as made:
+        assert made.to_arrow()["device"].to_pylist() == [None, "watch"]
+    with features.training_set(asked([1], START - timedelta(days=1.5)), ["visits:device"]) as made:
+        assert made.to_arrow()["device"].to_pylist() == ["phone"]
+
+
 def test_a_view_over_sql_is_joined_by_the_same_rule(features: FeatureStore) -> None:
     features.apply(VIEW)
     features.ingest("visits", rows([1], [10], days_ago=2))
@@ -267,6 +282,67 @@ def test_keys_of_another_name_and_full_names(features: FeatureStore) -> None:
     with features.training_set(frame, ["visits"], keys={"user": "account"}, full_names=True) as made:
         assert made.to_pandas()["visits__pages"].tolist() == [10]
         assert made.labels == ("pages",)
+
+
+def test_several_views_of_several_entities_in_one_set(features: FeatureStore) -> None:
+    """Users, shops, and users in shops: each by its own keys, times and TTL."""
+    at = {name: pa.array([START - timedelta(days=ago)] * 2, pa.timestamp("us", "UTC")) for name, ago in (("new", 1), ("old", 9))}
+    features.apply(VIEW)
+    features.apply(
+        {"name": "shops", "entities": [{"name": "shop", "type": "string"}], "ttl": "7d", "features": [{"name": "size"}]}
+    )
+    pair = [{"name": "shop", "type": "string"}, {"name": "user"}]
+    features.apply({"name": "baskets", "entities": pair, "eventTime": "seen", "features": [{"name": "total"}]})
+    features.ingest("visits", rows([1, 2], [10, 20]))
+    features.ingest("shops", pa.table({"shop": ["a", "b"], "event_time": at["new"], "size": [1.0, 2.0]}).slice(0, 1))
+    features.ingest("shops", pa.table({"shop": ["a", "b"], "event_time": at["old"], "size": [3.0, 4.0]}))
+    features.ingest("baskets", pa.table({"shop": ["a", "b"], "user": [1, 2], "seen": at["old"], "total": [0.1, 0.2]}))
+    entities = asked([1, 2, 1]).append_column("shop", pa.array(["a", "b", "b"]))
+    with features.training_set(entities, ["visits", "shops:size", "baskets"]) as made:
+        found = made.to_arrow().select(["pages", "size", "total"]).to_pylist()
+    assert found == [
+        {"pages": 10, "size": 1.0, "total": 0.1},
+        {"pages": 20, "size": None, "total": 0.2},
+        {"pages": 10, "size": None, "total": None},
+    ]
+
+
+def test_writers_of_different_schemas_at_once(features: FeatureStore) -> None:
+    """By two definitions at once nothing is lost; rows that fit neither are refused, and the table stays as it is."""
+    features.apply(VIEW)
+    features.ingest("visits", rows([0], [0]))
+    wider = {**VIEW, "features": [*VIEW["features"], {"name": "device", "type": "string"}]}  # type: ignore[misc]
+
+    def write(writer: int) -> None:
+        for number in range(4):
+            batch = rows([writer * 100 + number], [writer])
+            if writer % 2:
+                features.apply(wider)
+                batch = batch.append_column("device", pa.array(["phone"]))
+            try:
+                features.ingest("visits", batch)
+            except BatchRefused as error:  # its writer had not heard of the new column yet
+                assert "column device is missing" in str(error)
+                features.ingest("visits", batch.append_column("device", pa.nulls(1, pa.string())))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(1, 5)))
+    with pytest.raises(BatchRefused, match="'x' is text, not int64"):
+        features.ingest("visits", rows([7], [1]).set_column(2, "pages", pa.array(["x"])).append_column("device", pa.array([""])))
+    found = features.latest("visits")
+    devices = dict(zip(found["user"].to_pylist(), found["device"].to_pylist(), strict=True))
+    assert devices == {0: None} | {w * 100 + n: "phone" if w % 2 else None for w in range(1, 5) for n in range(4)}
+
+
+def test_ten_million_rows_of_one_key_in_bounded_memory(tmp_path: Path) -> None:
+    """The data take 400 MB, and DuckDB 2.5 GB without a bound."""
+    script = str(Path(__file__).with_name("read_one_key.py"))
+    env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3] / "operator")}
+    done = subprocess.run([sys.executable, script, f"file://{tmp_path}"], capture_output=True, text=True, check=False, env=env)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["written"], found["right"]) == (10_000_000, True)
+    assert found["peak_mib"] < 1500
 
 
 WRITER = """

@@ -13,6 +13,7 @@ from slipway.features.views import Views
 from slipway.kube.port import Object
 from slipway.registry.names import ModelName
 from slipway.training.contract import BuildRequest
+from tests.fakes.cluster import Running
 from tests.faults.controllers import worlds
 from tests.faults.controllers.worlds import get, model_build, put, ready
 from tests.faults.sweep import Scenario, crashes, stale_reads, store_errors, sweep
@@ -78,6 +79,10 @@ def of_view(**changes: Any) -> Object:
 
 def of_snapshot(**changes: Any) -> Object:
     return model_build(inputs=[{"name": "train", "featureSnapshot": {"name": "churn", **changes}}], triggers=WATCHED)
+
+
+def nothing(_world: World) -> None:
+    """Time goes on."""
 
 
 async def settle(world: World, *actions: Callable[[World], None]) -> Object:
@@ -159,12 +164,20 @@ async def test_what_is_missing_is_named_and_heals() -> None:
 
 
 async def test_a_view_that_goes_while_a_build_uses_it_does_no_harm() -> None:
+    """All that the pod reads is named in its request; what it does with that: tests/unit/training/test_feature_inputs.py."""
     world = build_world()
+    scripted, world.cluster.jobs = world.cluster.jobs, lambda _job: Running()
     await settle(world, view(), rows(0), put(of_view()))
+    (pin,) = asked(world).inputs[0].features.views  # type: ignore[union-attr]
     for info in list(world.store.list("features/")):
         world.store.delete(info.key)
-    build = await settle(world)
+    build = await settle(world, nothing)
+    assert ready(build) == ("False", "Building"), "what runs is left alone"
+    assert len(world.api.all("Job")) == 1
+    world.cluster.jobs = scripted
+    build = await settle(world, nothing)
     assert ready(build) == ("True", "Promoted")
+    assert asked(world).inputs[0].features.views == (pin,)  # type: ignore[union-attr]
 
 
 def _prepared() -> World:

@@ -5,8 +5,9 @@ Source of the paths: https://github.com/kserve/open-inference-protocol, rest/ope
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from slipway.serving.datatypes import DTYPES, json_types
@@ -14,6 +15,7 @@ from slipway.serving.signature import ANY, Signature, Tensor
 
 Schema = dict[str, Any]
 
+NONE: Mapping[str, Schema] = MappingProxyType({})
 _STRING: Schema = {"type": "string"}
 _ERRORS = {
     "400": "The request breaks the protocol or the model's signature; the message names the field.",
@@ -29,12 +31,22 @@ _ERRORS = {
 
 
 @dataclass(frozen=True)
+class Keyed:
+    """Columns that the server fetches when a row has the entity keys instead. `keys`: JSON type by name."""
+
+    keys: Mapping[str, Schema]
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Shown:
     """One model, as the document tells of it."""
 
     name: str
     version: str
     signature: Signature
+    keyed: tuple[Keyed, ...] = ()
+    """By feature view."""
 
 
 def document(models: Sequence[Shown], *, control: bool = False) -> Schema:
@@ -69,8 +81,9 @@ def document(models: Sequence[Shown], *, control: bool = False) -> Schema:
 
 def _model_paths(model: Shown, prefix: str, *, alone: bool) -> dict[str, Schema]:
     name = model.name
-    records = _post("Predict for records by column name", f"{prefix}RecordsRequest", f"{prefix}RecordsResponse")
-    instances = _post("Predict, v1 protocol", f"{prefix}InstancesRequest", f"{prefix}InstancesResponse")
+    more = {"422": _json("An entity has no features; the message names it.", "Error")} if model.keyed else {}
+    records = _post("Predict for records by column name", f"{prefix}RecordsRequest", f"{prefix}RecordsResponse", more=more)
+    instances = _post("Predict, v1 protocol", f"{prefix}InstancesRequest", f"{prefix}InstancesResponse", more=more)
     paths: dict[str, Schema] = {
         f"/predict/{name}": {"post": records},
         f"/v1/models/{name}": {"get": _get("Whether the model answers", f"{prefix}ModelReady")},
@@ -81,7 +94,7 @@ def _model_paths(model: Shown, prefix: str, *, alone: bool) -> dict[str, Schema]
     for base in (f"/v2/models/{name}", f"/v2/models/{name}/versions/{model.version}"):
         paths[base] = {"get": _get("Model metadata", f"{prefix}ModelMetadata")}
         paths[f"{base}/ready"] = {"get": _get("Whether the model answers", f"{prefix}ModelReady")}
-        infer = _post("Infer, Open Inference Protocol v2", f"{prefix}InferRequest", f"{prefix}InferResponse")
+        infer = _post("Infer, Open Inference Protocol v2", f"{prefix}InferRequest", f"{prefix}InferResponse", more=more)
         paths[f"{base}/infer"] = {"post": infer}
     return paths
 
@@ -93,12 +106,12 @@ def _get(summary: str, schema: str, not_ready: str = "Error") -> Schema:
     }
 
 
-def _post(summary: str, request: str, response: str, *, required: bool = True) -> Schema:
+def _post(summary: str, request: str, response: str, *, required: bool = True, more: Mapping[str, Schema] = NONE) -> Schema:
     errors = {status: _json(text, "Error") for status, text in _ERRORS.items()}
     return {
         "summary": summary,
         "requestBody": {"required": required, "content": {"application/json": {"schema": _ref(request)}}},
-        "responses": {"200": _json("The predictions", response), **errors},
+        "responses": {"200": _json("The predictions", response), **errors, **more},
     }
 
 
@@ -130,9 +143,9 @@ def _schemas(model: Shown, prefix: str) -> Schema:
                 "outputs": _list(_ref("TensorMetadata")),
             }
         ),
-        "InferRequest": _infer_request(model.signature),
+        "InferRequest": _infer_request(model.signature, model.keyed),
         "InferResponse": _object({**identity, "id": _STRING, "outputs": _list({"type": "object"})}, optional=("id",)),
-        "Row": _row(model.signature),
+        "Row": _row(model.signature, model.keyed),
         "RecordsRequest": _object({"records": _list(row, 1)}),
         "RecordsResponse": _object({**identity, "predictions": {"type": "array"}}),
         "InstancesRequest": _object({"instances": _list(row, 1)}),
@@ -140,8 +153,10 @@ def _schemas(model: Shown, prefix: str) -> Schema:
     }
 
 
-def _infer_request(signature: Signature) -> Schema:
-    inputs = {"oneOf": [_input(tensor) for tensor in signature.inputs]}
+def _infer_request(signature: Signature, keyed: Sequence[Keyed]) -> Schema:
+    inputs: Schema = {"oneOf": [_input(tensor) for tensor in signature.inputs]}
+    if keyed:
+        inputs = {"anyOf": [*inputs["oneOf"], _column_input([*_keys(keyed), *signature.row_names])]}
     outputs = _list(_object({"name": {"enum": [tensor.name for tensor in signature.outputs]}}))
     return _object(
         {"id": _STRING, "parameters": {"type": "object"}, "inputs": _list(inputs, 1), "outputs": outputs},
@@ -162,15 +177,33 @@ def _input(tensor: Tensor) -> Schema:
     )
 
 
-def _row(signature: Signature) -> Schema:
-    """One row: by column name where there are names, or a list in the model's order."""
+def _column_input(names: Sequence[str]) -> Schema:
+    """An entity key, or a column beside it."""
+    shape = {"type": "array", "prefixItems": [{"type": "integer", "minimum": 1}, {"const": 1}], "minItems": 1, "maxItems": 2}
+    values = {"type": "array", "description": "One value for each row."}
+    return _object({"name": {"enum": list(names)}, "datatype": {"enum": list(DTYPES)}, "shape": shape, "data": values})
+
+
+def _keys(keyed: Sequence[Keyed]) -> Schema:
+    return {name: kind for view in keyed for name, kind in view.keys.items()}
+
+
+def _row(signature: Signature, keyed: Sequence[Keyed]) -> Schema:
+    """One row: by column name where there are names, or a list in the model's order; or with entity keys instead of features."""
     values: Schema = {"type": "array"}
     names = signature.row_names
     if not names:
         return values
     tensors = signature.inputs * len(names) if signature.one_matrix else signature.inputs
     columns = {name: _value(tensor) for name, tensor in zip(names, tensors, strict=True)}
-    return {"oneOf": [_object(columns), values]}
+    if not keyed:
+        return {"oneOf": [_object(columns), values]}
+    fetched = {column for view in keyed for column in view.columns}
+    by_key = _object(_keys(keyed) | columns)
+    by_key["required"] = [name for name in columns if name not in fetched]
+    by_key["anyOf"] = [{"required": list(view.keys)} for view in keyed]
+    by_key["description"] = "Entity keys; the server fetches the features that are not sent."
+    return {"anyOf": [_object(columns), by_key, values]}
 
 
 def _value(tensor: Tensor) -> Schema:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from jsonschema import Draft202012Validator
 
 from slipway.features import FeatureStore
 from slipway.features.records import Revision
@@ -133,6 +134,29 @@ def test_keys_instead_of_columns(served: Served, shop: Shop) -> None:
         in served.get("/metrics").text
     )
     assert PASSWORD not in served.log.read_text() + served.get("/metrics").text
+
+
+def test_the_description_has_the_entity_keys(shop: Shop, tmp_path: Path) -> None:
+    shop.features.materialize("shop-visits")
+    with serving(tmp_path, *shop.words()) as running:
+        document = running.get("/openapi.json").json()
+
+        def fits(name: str, body: Any) -> bool:
+            return bool(Draft202012Validator(document | {"$ref": f"#/components/schemas/{name}"}).is_valid(body))
+
+        for record, taken in (
+            ({"user": 1, "age": 30}, True),
+            ({"user": 1, "age": 30, "basket": 2.0}, True),
+            ({"pages": 1, "age": 30, "basket": 2.0}, True),
+            ({"user": "one", "age": 30}, False),
+            ({"user": 1}, False),
+            ({"age": 30}, False),
+        ):
+            assert fits("RecordsRequest", {"records": [record]}) is taken, record
+            assert (running.post("/predict", {"records": [record]}).status_code == 200) is taken, "as it is described"
+        assert fits("InferRequest", v2(user=[1, 2], age=[3.0, 4.0]))
+        assert not fits("InferRequest", v2(usr=[1]))
+        assert "422" in document["paths"]["/predict"]["post"]["responses"]
 
 
 def test_what_cannot_be_joined_is_said(served: Served) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from slipway.serving.endpoints import Endpoints
 from slipway.serving.errors import BadInput
 from slipway.serving.features.online import Online
 from slipway.serving.http.exchange import Exchange
+from slipway.serving.openapi import Shown
 from slipway.serving.protocol import binary, v2
 from slipway.serving.protocol.body import read_object
 from slipway.serving.protocol.rows import check_rows, read_rows
@@ -27,6 +29,9 @@ class FeatureEndpoints(Endpoints):
     def __init__(self, online: Online, *more: Any) -> None:
         super().__init__(*more)
         self._online = online
+
+    def shown(self) -> Shown:
+        return replace(super().shown(), keyed=self._online.keyed())
 
     def infer(self, exchange: Exchange) -> Any:
         body, tail = self._parts(exchange)

@@ -24,6 +24,7 @@ from slipway.serving import log
 from slipway.serving.errors import BadInput, ExitCode, HTTPError, StartError
 from slipway.serving.failures import RETRY
 from slipway.serving.features.columns import Part, parts
+from slipway.serving.openapi import Keyed
 from slipway.serving.protocol.body import listed
 from slipway.serving.settings import Options
 from slipway.serving.signature import Signature
@@ -31,6 +32,13 @@ from slipway.storage.port import StorageError
 
 REFRESH_SECONDS = 5.0
 """How often a server looks whether there are newer features."""
+_JSON: dict[str, dict[str, Any]] = {
+    "bool": {"type": "boolean"},
+    "int32": {"type": "integer"},
+    "int64": {"type": "integer"},
+    "string": {"type": "string"},
+    "date": {"type": "string", "format": "date"},
+}
 MAX_NAMED = 5
 """Entities that an error names."""
 
@@ -78,6 +86,13 @@ class Online:
         self._ended = threading.Event()
         self.keys = frozenset(key for source in self._sources for key in source.online.view.keys)
         threading.Thread(target=self._look, name="online-features", daemon=True).start()
+
+    def keyed(self) -> tuple[Keyed, ...]:
+        """What the OpenAPI document tells of entity keys."""
+        return tuple(
+            Keyed({key.name: _JSON[key.type] for key in source.online.view.entities}, source.part.names)
+            for source in self._sources
+        )
 
     def wanted(self, sent: Mapping[str, Any]) -> list[Source]:
         """The views that a row needs: some of whose columns were not sent, though keys were."""

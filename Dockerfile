@@ -3,7 +3,8 @@
 #
 #   docker build --target serving --tag slipway-serving .
 #
-# `make docker-images` builds all three, with the labels that AppBuild needs of a base image.
+# `make docker-images` builds all three, with the labels that AppBuild needs of a base image. For training on feature views:
+# --target training --build-arg TRAINING_EXTRAS="--extra features".
 ARG PYTHON=3.12
 
 FROM docker.io/library/python:${PYTHON}-slim AS tools
@@ -19,7 +20,8 @@ RUN /opt/uv/bin/uv export --quiet --frozen --no-emit-project --no-dev --extra op
  && /opt/uv/bin/uv pip install --target /packages --no-deps --require-hashes --only-binary :all: --requirement lock.txt
 
 FROM tools AS training-packages
-RUN /opt/uv/bin/uv export --quiet --frozen --no-emit-project --no-dev --extra training --extra images --output-file lock.txt \
+ARG TRAINING_EXTRAS=""
+RUN /opt/uv/bin/uv export --quiet --frozen --no-emit-project --no-dev --extra training --extra images ${TRAINING_EXTRAS} --output-file lock.txt \
  && /opt/uv/bin/uv pip install --target /packages --no-deps --require-hashes --only-binary :all: --requirement lock.txt
 
 FROM tools AS serving-packages

@@ -65,6 +65,12 @@ def build(
     python: Annotated[
         Path | None, typer.Option(help="The interpreter that goes into the images; by default the one running this.")
     ] = None,
+    more: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--with", metavar="EXTRA", help="One more of slipway's extras in the images, as features in that of training."
+        ),
+    ] = None,
     output: Annotated[Form, typer.Option("--output", "-o", help="Form of the result.")] = Form.TABLE,
 ) -> None:
     """Build images: a Python base, the locked packages, slipway. What has not changed is taken from the cache, and what
@@ -78,7 +84,7 @@ def build(
         tags = tag or [tree.version]
         cache = LayerCache(_cache(environ))
         builder = project.Builder(tree, cache, environ, python=python, say=_say)
-        built = [builder.build(recipe) for recipe in wanted]
+        built = [builder.build(project.widened(recipe, more or (), tree)) for recipe in wanted]
         results = [_result(made) for made in built]
         if to is not None:
             options = Options(insecure=frozenset(insecure or ()), ca_file=ca_file)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from slipway.images import assemble, base, bytecode, entries, uv, wheels
@@ -67,6 +67,8 @@ class Checkout:
     root: Path
     version: str
     summary: str
+    extras: frozenset[str] = frozenset()
+    """Names of the optional dependencies that pyproject.toml has."""
 
     @classmethod
     def at(cls, root: Path) -> Checkout:
@@ -77,12 +79,21 @@ class Checkout:
             raise ImageError(f"{root} is no checkout of slipway: run this in one, or name it with --project") from error
         if project.get("name") != "slipway" or not (root / "uv.lock").is_file():
             raise ImageError(f"{root} is no checkout of slipway: run this in one, or name it with --project")
-        return cls(root, str(project["version"]), str(project.get("description", "")))
+        extras = frozenset(project.get("optional-dependencies", ()))
+        return cls(root, str(project["version"]), str(project.get("description", "")), extras)
 
     @property
     def package(self) -> Path:
         """The folder of the slipway package."""
         return self.root / "operator" / "slipway"
+
+
+def widened(recipe: Recipe, more: Iterable[str], checkout: Checkout) -> Recipe:
+    """`recipe` with more of the project's extras. Raises ImageError."""
+    wanted = tuple(extra for extra in dict.fromkeys(more) if extra not in recipe.extras)
+    if unknown := [extra for extra in wanted if extra not in checkout.extras]:
+        raise ImageError(f"there is no extra {unknown[0]!r}: the extras are {', '.join(sorted(checkout.extras))}")
+    return replace(recipe, extras=(*recipe.extras, *wanted))
 
 
 def recipes(names: Iterable[str]) -> list[Recipe]:
@@ -117,9 +128,8 @@ class Builder:
 
     def build(self, recipe: Recipe) -> Built:
         """The image of `recipe`. Raises ImageError."""
-        groups = self._groups()
         layers = {"base": self._base_layer()}
-        for number, (users, lock) in enumerate(sorted(groups.items()), 1):
+        for number, (users, lock) in enumerate(self.package_groups(recipe), 1):
             if recipe.name in users:
                 layers[f"packages {number}"] = self._packages_layer(users, lock)
         layers["application"] = self._application_layer()
@@ -224,16 +234,20 @@ class Builder:
 
     # ---- the lock ----
 
-    def _groups(self) -> dict[tuple[str, ...], str]:
-        """Lines of the lock by the names of the images that use them."""
+    def package_groups(self, recipe: Recipe) -> list[tuple[tuple[str, ...], str]]:
+        """Names of the images that share a layer, and the lines of the lock that are in it. What `recipe` has beyond the image of its
+        name is a layer of its own, the last one: the others are the same bytes with it or without."""
         users: dict[str, list[str]] = {}
-        for recipe in RECIPES.values():
-            for line in self._locked(recipe):
-                users.setdefault(line, []).append(recipe.name)
+        for usual in RECIPES.values():
+            for line in self._locked(usual):
+                users.setdefault(line, []).append(usual.name)
         groups: dict[tuple[str, ...], list[str]] = {}
         for line, names in users.items():
             groups.setdefault(tuple(sorted(names)), []).append(line)
-        return {names: "\n".join(sorted(lines)) + "\n" for names, lines in groups.items()}
+        found = sorted((names, "\n".join(sorted(lines)) + "\n") for names, lines in groups.items())
+        if more := sorted(set(self._locked(recipe)) - {line for line, names in users.items() if recipe.name in names}):
+            found.append(((recipe.name,), "\n".join(more) + "\n"))
+        return found
 
     def _locked(self, recipe: Recipe) -> list[str]:
         root = self._checkout.root

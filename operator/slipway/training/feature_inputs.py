@@ -60,7 +60,8 @@ def _of_views(entry: PinnedInput, features: PinnedFeatures, path: Path, registry
         from slipway.features.store import FeatureStore
     except ImportError as error:
         raise TrainingError(
-            f"input {entry.name}: the training image has no {error.name}: add slipway[features] to it, or give a featureSnapshot",
+            f"input {entry.name}: the training image has no {error.name}: give a featureSnapshot, or name in trainer.image one that was"
+            " built by `slipway images build training --with features`",
             reason=SourceInvalid.reason,
         ) from error
     store = FeatureStore(registry, namespace=features.namespace)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from slipway.sources.feature_pins import pin_features, pin_snapshot
 from slipway.sources.pinned import PinnedInput, input_digest
 from slipway.sources.resolve import pin_s3
 from slipway.storage.files import FileStore
+from slipway.training.errors import TrainingError
 from slipway.training.feature_inputs import fetch_features
 from tests.unit.provenance.support import attested
 
@@ -165,3 +167,39 @@ def test_what_cannot_be_made_is_told(place: Place) -> None:
         place.fetch(place.pin("visits", entities="s3://data/bad.parquet"))
     with pytest.raises(SourceInvalid, match="has no feature 'pags'"):
         place.pin("visits:pags", entities=None)
+
+
+def test_a_view_that_changes_or_goes_after_the_pin(place: Place) -> None:
+    place.rows((1, -2, -2, 10))
+    place.asked((1, 0))
+    entry = place.pin("visits")
+    first, record = place.fetch(entry)
+    place.features.apply({**VIEW, "ttl": "1h", "features": VIEW["features"][:1]})  # type: ignore[index]
+    again, same = place.fetch(entry)
+    assert again.equals(first) and same.digest == record.digest, "by the definition that was pinned"
+    assert place.fetch(place.pin("visits"))[0]["pages"].to_pylist() == [None], "the new one has another TTL"
+    for info in list(place.registry.store.list("features/team/visits/")):
+        place.registry.store.delete(info.key)
+    with pytest.raises((SourceInvalid, InputMissing), match=r"input train: .*visits"):
+        place.fetch(entry)
+
+
+@pytest.mark.parametrize("library", ["deltalake", "duckdb"])
+def test_an_image_without_the_libraries_says_which_one_has_them(
+    place: Place, library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.rows((1, -2, -2, 10))
+    place.asked((1, 0))
+    joined = place.pin("visits")
+    with place.features.training_set(pa.table({"user": [1], "event_time": pa.array([NOON], TIME)}), ["visits"]) as made:
+        place.features.freeze("churn", made)
+    frozen = pinned(snapshot=pin_snapshot(place.registry.store, "team", "churn", None))
+    for name in [name for name in sys.modules if name.startswith(("slipway.features.", library))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(TrainingError) as told:
+        place.fetch(joined)
+    assert told.value.reason == "SourceInvalid"
+    assert f"input train: the training image has no {library}: " in str(told.value)
+    assert "slipway images build training --with features" in str(told.value)
+    assert place.fetch(frozen)[0].num_rows == 1, "a frozen training set needs neither"

@@ -456,8 +456,7 @@ def test_rollback_loses_to_a_concurrent_move(cli: Cli, api: Cluster, registry: R
 
 def test_rollback_of_a_pinned_version_changes_spec_and_says_so(cli: Cli, api: Cluster, registry: Registry) -> None:
     versions(registry, 3)
-    served = [{"revision": "r2", "version": 2, "digest": "sha256:" + "a" * 64}]
-    api.make(model_deployment(status={"history": served}, model={"name": "bc", "version": 3}))
+    api.make(model_deployment(status={"history": [revision(registry, 2)]}, model={"name": "bc", "version": 3}))
     result = cli("rollback", "bc")
     assert result.exit_code == 0, result.stderr
     assert result.stdout == "spec.model.version of ModelDeployment bc is 2 now (was 3)\n"
@@ -478,6 +477,46 @@ def test_rollback_of_a_resource_that_was_made_anew_goes_by_the_registry(cli: Cli
     result = cli("rollback", "bc")
     assert result.exit_code == 0, result.stderr
     assert result.stdout == "spec.model.version of ModelDeployment bc is 2 now (was 3)\n"
+
+
+def test_rollback_of_an_alias_passes_over_what_was_given_up_also_when_only_the_registry_knows(
+    cli: Cli, api: Cluster, registry: Registry
+) -> None:
+    """1 served, 2 was taken back after its promotion, 3 serves; the alias was at 2 before."""
+    versions(registry, 3)
+    for number in (1, 2, 3):
+        registry.record_rollout(served(number))
+    registry.record_rollout(served(2, outcome="Held", reason="GateFailed", at=datetime(2026, 11, 3, 12, 2, 30, tzinfo=UTC)))
+    api.make(model_deployment())
+    assert "is version 1 now (was version 3)" in cli("rollback", "bc").stdout
+    assert "nothing to do" in cli("rollback", "bc", "--to", "1").stdout
+    assert "is version 2 now" in cli("rollback", "bc", "--to", "2").stdout, "whoever names it may have it"
+
+
+def test_rollback_of_what_is_held_goes_to_what_serves(cli: Cli, api: Cluster, registry: Registry) -> None:
+    versions(registry, 4)
+    status = {
+        "stable": revision(registry, 3),
+        "history": [revision(registry, 2) | {"reason": "GateFailed"}, revision(registry, 1)],
+    }
+    api.make(model_deployment(status=status))
+    assert "is version 3 now (was version 4)" in cli("rollback", "bc").stdout
+    assert "is version 1 now (was version 3)" in cli("rollback", "bc").stdout
+
+
+def test_rollback_does_not_take_versions_of_the_model_before_for_ones_of_this(cli: Cli, api: Cluster, registry: Registry) -> None:
+    versions(registry, 3)
+    other = {"revision": "r0", "version": 1, "digest": "sha256:" + "e" * 64}
+    registry.record_rollout(served(1, model="default/other"))
+    api.make(model_deployment(status={"stable": revision(registry, 3), "history": [other]}, model={"name": "bc", "version": 3}))
+    result = cli("rollback", "bc")
+    assert result.exit_code == 1
+    assert "has served no other version" in result.stderr
+
+
+def revision(registry: Registry, number: int) -> dict[str, Any]:
+    """Version `number` as status has it."""
+    return {"revision": f"r{number}", "version": number, "digest": registry.get("default/bc", number).digest}
 
 
 def served(number: int, **more: Any) -> RolloutRecord:

@@ -17,8 +17,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from slipway.controllers.model_deployment.samples import Copies, parse
-from slipway.telemetry.scrape import HttpScraper
 from slipway.serving.shadow.mirror import MAX_WAITING, THREADS
+from slipway.telemetry.scrape import HttpScraper
 from tests.fakes.serving import DEADLINE, Served, echo_model, infer_body, serving, wait_for
 
 CANDIDATE = "3f9a0123456789ab"

@@ -54,6 +54,8 @@ class Serving:
     restarts: int = 0
     message: str = ""
     """Termination message of the last restart."""
+    last: Object | None = None
+    """How the containers ended before, of pods that are ready again: as `lastState.terminated` has it."""
 
 
 JobScript = Callable[[Object], Running | Waiting | Ended]
@@ -314,7 +316,8 @@ def _ended(name: str, exit_code: int, reason: str, message: str = "") -> dict[st
 
 def _serving(name: str, ready: bool, plan: Serving) -> dict[str, Any]:
     if ready:
-        return {"name": name, "ready": True, "restartCount": 0, "state": {"running": {}}}
+        before = {"lastState": {"terminated": plan.last}} if plan.last else {}
+        return {"name": name, "ready": True, "restartCount": int(plan.last is not None), "state": {"running": {}}, **before}
     status = (
         _waiting(name, plan.waiting.reason, plan.waiting.message)
         if plan.waiting

@@ -22,6 +22,8 @@ class Behaviour:
     errors: float = 0.0
     client_errors: float = 0.0
     latency: float = 0.004
+    restarts_every: float = 0.0
+    """Seconds after which its process starts anew, and counts from zero; 0: never."""
 
 
 Script = Callable[[Object], Behaviour | None]
@@ -86,7 +88,9 @@ class FakeScraper:
             if pod is not None and behaviour is not None:
                 started = datetime.fromisoformat(pod["status"]["startTime"])
                 age = (self.api.clock() - started).total_seconds()
-                texts[url] = page(behaviour, age, started.timestamp())
+                if behaviour.restarts_every:
+                    age %= behaviour.restarts_every
+                texts[url] = page(behaviour, age, self.api.clock().timestamp() - age)
                 copies = self._copies.get(urlsplit(url).hostname or "")
                 if copies is not None:
                     texts[url] += copies.page(self.api.clock.monotonic(), behaviour.rate, self.agreement)

@@ -9,7 +9,7 @@ Each disturbed run must come to the state of the undisturbed one after every act
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
@@ -380,6 +380,40 @@ def _filtered(number: int, change: Callable[[list[WatchEvent], int], list[WatchE
 
     keeper: EventFilter = keep
     return Disturbance(operator=lambda world: Operator(world, keeper))
+
+
+def two_operators(reference: Reference) -> Iterable[Fault]:
+    """Before each write, another operator that takes itself for the leader looks at everything and acts; then the first one goes on
+    with what it had decided."""
+    for call in reference.calls:
+        if call.write:
+            yield "second operator", str(call), Disturbance(_beside(call.write))
+
+
+def _beside(number: int) -> Callable[[World], None]:
+    def arm(world: World) -> None:
+        writes = [0]
+
+        def before(call: Call) -> None:
+            if not call.write or writes[0] >= number:
+                return
+            writes[0] += 1
+            if writes[0] == number:
+                _at_once(Operator(world).round())
+                world.operator_acts = True
+
+        world.api.before = before
+
+    return arm
+
+
+def _at_once(work: Coroutine[Any, Any, None]) -> None:
+    """Runs to its end what never waits: all ports of a world answer at once."""
+    try:
+        work.send(None)
+    except StopIteration:
+        return
+    raise AssertionError("it waits for something")
 
 
 ALL_FAULTS = (crashes, api_errors, store_errors, stale_reads, lost_events)

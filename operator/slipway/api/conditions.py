@@ -304,7 +304,8 @@ CANDIDATE_FAILED = _reason(
     "CandidateFailed",
     _D,
     "stalled",
-    "The candidate was not ready within spec.progressDeadlineSeconds; it is held (status.held), the stable revision serves.",
+    "The candidate was not ready within spec.progressDeadlineSeconds, or a container of it crashed or ran out of memory while it had"
+    " requests; it is held (status.held), the stable revision serves.",
 )
 ABORTED = _reason(
     "Aborted", _D, "stalled", "A person took the candidate back; it is held (status.held), the stable revision serves."

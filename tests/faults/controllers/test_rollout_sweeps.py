@@ -13,7 +13,7 @@ from tests.fakes.scraper import Behaviour
 from tests.faults.controllers.deployments import deployment_world, publish
 from tests.faults.controllers.test_rollout import ERRORS, behave
 from tests.faults.controllers.worlds import delete, model_deployment, put
-from tests.faults.sweep import Scenario, State, api_errors, crashes, lost_events, stale_reads, store_errors, sweep
+from tests.faults.sweep import Scenario, State, api_errors, crashes, lost_events, stale_reads, store_errors, sweep, two_operators
 from tests.faults.world import World
 
 POINTS = None if os.environ.get("SLIPWAY_SWEEP") == "all" else 6
@@ -85,7 +85,7 @@ async def test_killed_at_every_write_it_comes_to_the_same_end(name: str) -> None
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-@pytest.mark.parametrize("fault", [api_errors, store_errors, stale_reads, lost_events])
+@pytest.mark.parametrize("fault", [api_errors, store_errors, stale_reads, lost_events, two_operators])
 async def test_other_faults_end_in_the_same_state(name: str, fault: Callable[..., object]) -> None:
     report = await sweep(SCENARIOS[name], (fault,), limit=POINTS)
     print(report)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from slipway.api import conditions
 from slipway.api.common import ANNOTATION_APPROVE, LABEL_REVISION, Approval
 from slipway.api.model_deployment import ModelDeployment, ModelDeploymentStatus, Revision
 from slipway.api.rollout import ANNOTATION_ROLLOUT, Order
@@ -15,7 +16,7 @@ from slipway.controllers.model_deployment.children import ANNOTATION_HELD, ANNOT
 from slipway.controllers.model_deployment.gateway import Route
 from slipway.controllers.model_deployment.judging import Judgement, Subject, judgement, subject
 from slipway.controllers.model_deployment.observed import Observed
-from slipway.controllers.model_deployment.policy import cause, held_revision, revision_name, revision_of
+from slipway.controllers.model_deployment.policy import broke_off, cause, held_revision, revision_name, revision_of
 from slipway.controllers.model_deployment.program import Program, program_for
 from slipway.controllers.model_deployment.rollout import Facts
 from slipway.controllers.model_deployment.scaling import full_replicas
@@ -39,6 +40,7 @@ def facts_of(valid: Valid, found: Subject | None, result: Judgement, held: Given
     deployments = {revision_of(child): child for child in observed.deployments}
     selected, shared_by = _service(observed)
     watched = found is not None and found.watched
+    ended = _broke_off(observed, found.revision.revision, found.revision.since) if found is not None and watched else None
     stable = status.stable.revision if status.stable else shared_by
     return Facts(
         wanted=valid.wanted,
@@ -51,9 +53,14 @@ def facts_of(valid: Valid, found: Subject | None, result: Judgement, held: Given
         program=program_for(deployment),
         candidate=_candidate(observed, status.candidate, None if watched else result, deployments, route),
         previous=tuple(entry.revision for entry in status.history),
-        watch_failed=result.failed if watched else None,
+        watch_failed=result.failed or ended if watched else None,
+        watch_reason=conditions.CANDIDATE_FAILED if ended and not result.failed else conditions.GATE_FAILED,
         instead=instead_of_held(observed),
     )
+
+
+def _broke_off(observed: Observed, revision: str, since: datetime | None) -> str | None:
+    return broke_off(observed.pods.get(revision, ()), since)
 
 
 def order_of(deployment: ModelDeployment) -> Order | None:
@@ -151,6 +158,7 @@ def _candidate(
         step_since=known.step_since,
         deadline_passed=f"not ready within {seconds} s (spec.progressDeadlineSeconds): {why or 'it never answered'}",
         failed_gate=result.failed if result else None,
+        broke_off=_broke_off(observed, known.revision, known.step_since) if known.step is not None else None,
         blocked_by=result.blocked if result else None,
         frozen=observed.unreachable,
         order=order if order is not None and order.concerns(known.revision, known.since) else None,

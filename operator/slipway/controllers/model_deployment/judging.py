@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from slipway.api.model_deployment import ModelDeployment, ModelDeploymentStatus, Revision
 from slipway.api.rollout import GateVerdict, Mark, RolloutGate
 from slipway.controllers.model_deployment.gates import Readings, Side, blocking, failing, judge, windows
-from slipway.controllers.model_deployment.program import Program
+from slipway.controllers.model_deployment.program import Program, program_for
 from slipway.controllers.model_deployment.samples import PodSample, advanced
 
 REFRESH = 30.0
@@ -51,6 +51,16 @@ def subject(deployment: ModelDeployment, program: Program, now: datetime) -> Sub
         return None
     over = now >= stable.since + timedelta(seconds=program.watch_seconds)
     return None if over or not status.history else Subject(stable, program.watch_gates, watched=True)
+
+
+def proving_revision(deployment: ModelDeployment, now: datetime) -> str | None:
+    """The revision whose pods must not end: a candidate that has requests, or a stable one that is watched, when that is due."""
+    candidate = deployment.status.candidate if deployment.status else None
+    if candidate is not None:
+        return candidate.revision if candidate.step is not None else None
+    program = program_for(deployment)
+    found = subject(deployment, program, now)
+    return found.revision.revision if found is not None and is_due(found, program, now) else None
 
 
 def is_due(found: Subject, program: Program, now: datetime) -> bool:

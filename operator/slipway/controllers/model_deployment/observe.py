@@ -11,7 +11,7 @@ from slipway.api.common import LABEL_KIND, LABEL_REVISION, InvalidResource
 from slipway.api.model_deployment import ModelDeployment
 from slipway.controllers.model_deployment import past
 from slipway.controllers.model_deployment.gateway import gateway_of, wants_route
-from slipway.controllers.model_deployment.judging import subject
+from slipway.controllers.model_deployment.judging import proving_revision, subject
 from slipway.controllers.model_deployment.measure import copying, readings
 from slipway.controllers.model_deployment.observed import Installation, Missing, NodeCache, Observed
 from slipway.controllers.model_deployment.past import Past
@@ -75,10 +75,11 @@ async def observe(deps: Deps, resource: Object, now: datetime) -> Observed:
         if subject(deployment, program_for(deployment), now) is None:
             raise
         observed = replace(observed, unreachable=str(error))
+    proving = proving_revision(deployment, now)
     pods = {
         revision: await _pods(deps, deployment, revision)
         for child in observed.deployments
-        if (revision := revision_of(child)) and not is_ready(child)
+        if (revision := revision_of(child)) and (revision == proving or not is_ready(child))
     }
     return replace(observed, pods=pods, readings=await readings(deps, deployment, now), copying=await copying(deps, deployment))
 

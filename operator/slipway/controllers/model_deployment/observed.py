@@ -72,7 +72,7 @@ class Observed:
     unroutable: Missing | None = None
     """Why there can be no HTTPRoute, when spec asks for one."""
     pods: Mapping[str, tuple[Object, ...]] = field(default_factory=dict)
-    """Pods by revision, of revisions that are not ready."""
+    """Pods by revision, of revisions that are not ready, and of one that has to prove itself."""
     copying: tuple[str, ...] = ()
     """URLs of the stable revision's pods, while they copy requests to a candidate."""
     unreachable: str | None = None

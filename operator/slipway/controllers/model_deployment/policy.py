@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from slipway.api.common import LABEL_REVISION
 from slipway.api.model_deployment import ModelDeployment, ModelDeploymentSpec
 from slipway.controllers.shared.attempts import parse_time
-from slipway.controllers.shared.pods import trouble
+from slipway.controllers.shared.pods import container_trouble, trouble
 from slipway.kube.port import Object
 from slipway.registry.records import digest_of
 
@@ -87,6 +87,33 @@ def broke_down(child: Object, now: datetime) -> bool:
         return False
     limit = int(child["spec"].get("progressDeadlineSeconds", 600))
     return (now - parse_time(since)).total_seconds() >= limit
+
+
+_BY_OTHERS = frozenset({0, 137, 143, 255})
+"""Exit codes of containers that somebody ended: a deletion, a probe, a node that restarted (of which containerd says 255)."""
+
+
+def broke_off(pods: Iterable[Object], since: datetime | None) -> str | None:
+    """What ended a container by its own doing since then, though it be ready again: it ran out of memory, or crashed. Requests that
+    it had at that time are lost, and its counters begin anew, so that gates see nothing of it."""
+    if since is None:
+        return None
+    for pod in pods:
+        leaves = pod.get("metadata", {}).get("deletionTimestamp")
+        for state in () if leaves else pod.get("status", {}).get("containerStatuses", ()):
+            ends = [state.get(when, {}).get("terminated") for when in ("state", "lastState")]
+            if any(end and _own_end(end) and _at(end) >= since for end in ends) and (found := container_trouble(state)):
+                return found.message
+    return None
+
+
+def _own_end(end: dict[str, Any]) -> bool:
+    return end.get("reason") == "OOMKilled" or end.get("exitCode", 0) not in _BY_OTHERS
+
+
+def _at(end: dict[str, Any]) -> datetime:
+    text = end.get("finishedAt")
+    return parse_time(text) if text else datetime.min.replace(tzinfo=UTC)
 
 
 def _answers(pod: Object) -> bool:

@@ -132,6 +132,8 @@ class Facts:
     deadline_passed: str | None = None
     """Why the pods did not become ready in time."""
     failed_gate: str | None = None
+    broke_off: str | None = None
+    """Why one of its containers ended at this step, though all be ready again."""
     blocked_by: str | None = None
     """A gate without data that holds the roll-out up."""
     frozen: str | None = None
@@ -190,6 +192,8 @@ def next_step(program: Program, facts: Facts, now: datetime) -> Next:
         )
     if facts.failed_gate is not None:
         return Rollback(conditions.GATE_FAILED, facts.failed_gate)
+    if facts.broke_off is not None:
+        return Rollback(conditions.CANDIDATE_FAILED, facts.broke_off)
     if facts.frozen is not None:
         return Hold(conditions.STORE_UNAVAILABLE, facts.frozen)
     if facts.deadline_passed is not None:

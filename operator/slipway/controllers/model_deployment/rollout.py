@@ -34,7 +34,8 @@ class Facts:
     previous: tuple[str, ...] = ()
     """Revisions that served before, newest first."""
     watch_failed: str | None = None
-    """Why the stable revision fails the gates after its promotion."""
+    """Why the stable revision is taken back after its promotion, with the reason `watch_reason`."""
+    watch_reason: str = conditions.GATE_FAILED
     instead: str | None = None
     """Revision to make when there is no stable one and the wanted one is held."""
 
@@ -85,7 +86,7 @@ def next_rollout(facts: Facts, now: datetime) -> Rollout:
     decided = prog.next_step(plan, _candidate_facts(facts, plan, target, now), now)
     made = _after(replace(facts, held=given_up or facts.held), plan, target, decided, now)
     if given_up is not None:
-        made = replace(made, gave_up=given_up, reason=conditions.GATE_FAILED, message=facts.watch_failed or "")
+        made = replace(made, gave_up=given_up, reason=facts.watch_reason, message=facts.watch_failed or "")
     return made
 
 

@@ -135,7 +135,7 @@ def trouble(pods: Iterable[Object]) -> Trouble | None:
         return None
     status = newest.get("status", {})
     for state in (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())):
-        found = _container_trouble(state)
+        found = container_trouble(state)
         if found:
             return found
     if status.get("phase") == "Failed":
@@ -146,7 +146,8 @@ def trouble(pods: Iterable[Object]) -> Trouble | None:
     return None
 
 
-def _container_trouble(state: Mapping[str, Any]) -> Trouble | None:
+def container_trouble(state: Mapping[str, Any]) -> Trouble | None:
+    """What an entry of a pod's `containerStatuses` says of it."""
     name = state.get("name", "")
     ended = state.get("state", {}).get("terminated") or state.get("lastState", {}).get("terminated")
     if ended and ended.get("reason") == "OOMKilled":

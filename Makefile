@@ -53,7 +53,7 @@ docker-images: ## The images with Docker; `slipway images build` needs none
 	done
 
 .PHONY: bench-rollout
-bench-rollout: $(VENV)/.ready ## Only this: 300 ModelDeployments at once on a real API server
+bench-rollout: $(VENV)/.ready ## Only this: 300, then 1,000 ModelDeployments at once on a real control plane with kwok nodes
 	@PYTHONPATH=operator:. $(RUN) -m bench.rollout
 
 bench-images: $(VENV)/.ready ## Only this: a changed application file, AppBuild's pod against buildah

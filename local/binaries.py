@@ -114,6 +114,10 @@ ARGO = Product(
     ),
 )  # fmt: skip
 ARGO_GO = (1, 25)
+KWOK = Product(
+    "kwok", "kwok", "sigs.k8s.io/kwok/cmd/kwok", ("-trimpath", "-ldflags", "-s -w"),
+    "kwok, whose nodes benchmarks run pods on (first time: 2 minutes)",
+)  # fmt: skip
 PAUSE = Product("pause", "pause", ".", ("-trimpath", "-ldflags", "-s -w"), "the pause image")
 
 
@@ -166,6 +170,11 @@ def ensure_crane(settings: Settings, progress: Progress) -> Path:
 def ensure_contour(settings: Settings, progress: Progress) -> Path:
     """The folder with ``contour`` and ``crds/``: its own kinds, and Gateway API's; builds it if it is missing."""
     return _ensure(CONTOUR, need_go(settings, progress, CONTOUR_GO), settings, progress)
+
+
+def ensure_kwok(settings: Settings, progress: Progress) -> Path:
+    """The program kwok; builds it if it is missing."""
+    return _ensure(KWOK, need_go(settings, progress), settings, progress) / KWOK.name
 
 
 def ensure_argo(settings: Settings, progress: Progress) -> Path:

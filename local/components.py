@@ -74,3 +74,11 @@ def kube_controller_manager(program: str, pki: Pki, kubeconfig: Path, *more: str
         f"--root-ca-file={pki.certificate('ca')}", f"--service-account-private-key-file={pki.key('sa')}",
         f"--service-cluster-ip-range={SERVICE_NET}", "--kube-api-qps=200", "--kube-api-burst=400", "--profiling=false", *more,
     ]  # fmt: skip
+
+
+def kube_scheduler(program: str, kubeconfig: Path, *more: str) -> list[str]:
+    """Command line of the scheduler."""
+    return [
+        program, f"--kubeconfig={kubeconfig}", "--leader-elect=false",
+        "--kube-api-qps=200", "--kube-api-burst=400", "--profiling=false", *more,
+    ]  # fmt: skip

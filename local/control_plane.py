@@ -30,12 +30,18 @@ class ControlPlane:
 
     Without the controller manager nothing acts on what is written: no Jobs are run, nothing is garbage-collected, namespaces stay
     Terminating, and there are no default service accounts (pods are admitted all the same). With it, all of that works, but there
-    is never a node that would run a pod.
+    is never a node that would run a pod; `scheduler` is for those who bring nodes (kwok's, in benchmarks).
     """
 
     def __init__(
-        self, *, controller_manager: bool = False, apiserver_flags: Sequence[str] = (), ready_within: float = 60.0
+        self,
+        *,
+        controller_manager: bool = False,
+        scheduler: bool = False,
+        apiserver_flags: Sequence[str] = (),
+        ready_within: float = 60.0,
     ) -> None:
+        self._with_scheduler = scheduler
         self._with_controllers = controller_manager
         self._flags = tuple(apiserver_flags)
         self._ready_within = ready_within
@@ -149,4 +155,8 @@ class ControlPlane:
             config.write_text(certificates.kubeconfig("controller-manager", self.url))
             self._commands["kube-controller-manager"] = components.kube_controller_manager(
                 str(programs / "kube-controller-manager"), certificates, config, "--secure-port=0"
+            )
+        if self._with_scheduler:
+            self._commands["kube-scheduler"] = components.kube_scheduler(
+                str(programs / "kube-scheduler"), self.kubeconfig, "--secure-port=0"
             )

@@ -1,6 +1,6 @@
-"""``python -m bench.rollout [--count N] [--out FILE]``: N ModelDeployments applied at once on a real API server without nodes; then
-the alias of each is moved. Pods are simulated: whoever makes a Deployment finds it ready a moment later. Fails unless all are right
-in the end. The operator is a process of its own, measured by its own /metrics."""
+"""``python -m bench.rollout [--count N …] [--out FILE]``: N ModelDeployments applied at once on a real control plane with nodes of kwok,
+then the alias of each is moved; for each N anew. Fails unless all are right in the end. The operator is a process of its own,
+measured by its own /metrics."""
 
 from __future__ import annotations
 
@@ -23,11 +23,13 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from bench.rollout.nodes import kubectl, nodes
+from bench.rollout.report import promises, table
 from local.control_plane import ControlPlane
 from slipway.kube import config
 from slipway.kube.client import KubeClient
 from slipway.kube.port import Object
-from slipway.kube.resources import DEPLOYMENT, MODEL_DEPLOYMENT
+from slipway.kube.resources import DEPLOYMENT, MODEL_DEPLOYMENT, POD
 from slipway.registry.records import VersionDraft
 from slipway.registry.registry import Registry
 
@@ -35,23 +37,43 @@ ROOT = Path(__file__).parents[2]
 NAMESPACE = "default"
 LIMIT_SECONDS = 300.0
 """For each phase, and for more than 500 resources 0.6 s for each."""
-RETIRED = 20.0
-"""Seconds after which the revisions that served before are gone."""
 IMAGE = "registry.example.com/slipway/serving@sha256:" + "b" * 64
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
 
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.rollout", description=__doc__)
-    parser.add_argument("--count", type=int, default=300)
+    parser.add_argument("--count", type=int, nargs="+", default=[300, 1000])
     parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results" / "rollout.json")
     options = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory(prefix="slipway-bench-") as folder, ControlPlane() as plane:
-        report = asyncio.run(measure(Path(folder), plane.kubeconfig, options.count))
+    before = os.getloadavg()
+    report = {
+        "what": "ModelDeployments on a real control plane (API server, controller manager, scheduler) with nodes of kwok",
+        "runs": [run(count) for count in options.count],
+        "machine": {
+            "cpus": os.cpu_count(),
+            "python": platform.python_version(),
+            "system": platform.platform(),
+            "load before": before,
+            "load after": os.getloadavg(),
+        },
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(report, indent=2, sort_keys=True) + "\n")
-    print(json.dumps(report, indent=2, sort_keys=True))
-    return 0
+    print(table(report))
+    return 0 if all(held for _promise, _value, held in promises(report)) else 1
+
+
+def run(count: int) -> dict[str, Any]:
+    """One count, from an empty cluster."""
+    print(f"{count} ModelDeployments …", file=sys.stderr)
+    with (
+        tempfile.TemporaryDirectory(prefix="slipway-bench-") as folder,
+        ControlPlane(controller_manager=True, scheduler=True) as plane,
+        nodes(Path(folder), plane.kubeconfig, free_port()),
+    ):
+        return asyncio.run(measure(Path(folder), plane.kubeconfig, count))
 
 
 async def measure(folder: Path, kubeconfig: Path, count: int) -> dict[str, Any]:
@@ -66,45 +88,26 @@ async def measure(folder: Path, kubeconfig: Path, count: int) -> dict[str, Any]:
         process = operator(folder, kubeconfig, port)
         stack.callback(end, process)
         await until(lambda: answers(port), 60)
-        kubelet = asyncio.create_task(simulate(kube))
-        stack.callback(kubelet.cancel)
         phases = {}
         started = time.monotonic()
         await apply_all(kube, names)
         await all_serve(kube, count, 1)
-        phases["applied"] = figures(port, time.monotonic() - started, count, {})
+        phases["applied"] = figures(process.pid, port, time.monotonic() - started, count, {})
         before = counted(port)
         started = time.monotonic()
         publish(registry, names, 2)
         await all_serve(kube, count, 2)
-        phases["alias moved"] = figures(port, time.monotonic() - started, count, before)
-        await asyncio.sleep(RETIRED)
+        phases["alias moved"] = figures(process.pid, port, time.monotonic() - started, count, before)
+        await retired(kube, count)
         before = counted(port)
         await asyncio.sleep(20)
         quiet = sum(counted(port).values()) - sum(before.values())
-    return {
-        "what": "ModelDeployments on a real API server without nodes; pods simulated",
-        "count": count,
-        "phases": phases,
-        "writes in 20 s of rest": quiet,
-        "machine": {
-            "cpus": os.cpu_count(),
-            "python": platform.python_version(),
-            "system": platform.platform(),
-            "load": os.getloadavg(),
-        },
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
+    return {"count": count, "phases": phases, "writes in 20 s of rest": quiet}
 
 
 def apply_definitions(kubeconfig: Path) -> None:
-    from local import binaries, settings
-    from local.progress import Progress
-
-    kubectl = binaries.ensure(settings.read(), Progress()).component("kubectl")
-    argv = [str(kubectl), "--kubeconfig", str(kubeconfig)]
-    subprocess.run([*argv, "apply", "--server-side", "-f", str(ROOT / "crds")], check=True, stdout=subprocess.DEVNULL)
-    subprocess.run([*argv, "wait", "--for=condition=Established", "crd", "--all"], check=True, stdout=subprocess.DEVNULL)
+    kubectl(kubeconfig, "apply", "--server-side", "-f", str(ROOT / "crds"))
+    kubectl(kubeconfig, "wait", "--for=condition=Established", "crd", "--all")
 
 
 def publish(registry: Registry, names: list[str], number: int) -> None:
@@ -139,33 +142,6 @@ def end(process: subprocess.Popen[bytes]) -> None:
     process.wait(30)
 
 
-async def simulate(kube: KubeClient) -> None:
-    """Deployments become ready a moment after they were made or changed, as on nodes that have all the images."""
-    while True:
-        for deployment in await kube.list(DEPLOYMENT, NAMESPACE):
-            if not is_done(deployment):
-                await kube.apply_status(ready(deployment), field_manager="bench-kubelet")
-        await asyncio.sleep(0.5)
-
-
-def is_done(deployment: Object) -> bool:
-    status = deployment.get("status", {})
-    wanted = deployment["spec"]["replicas"]
-    seen = status.get("observedGeneration") == deployment["metadata"]["generation"]
-    return seen and status.get("availableReplicas", 0) == wanted
-
-
-def ready(deployment: Object) -> Object:
-    meta, wanted = deployment["metadata"], deployment["spec"]["replicas"]
-    counts = dict.fromkeys(("replicas", "readyReplicas", "availableReplicas", "updatedReplicas"), wanted)
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": meta["name"], "namespace": meta["namespace"]},
-        "status": {"observedGeneration": meta["generation"], **counts},
-    }
-
-
 async def apply_all(kube: KubeClient, names: list[str]) -> None:
     slots = asyncio.Semaphore(20)
 
@@ -188,6 +164,20 @@ async def all_serve(kube: KubeClient, count: int, version: int) -> None:
             return
         assert time.monotonic() < deadline, f"{len(right)} of {count} after {limit:.0f} s"
         await asyncio.sleep(1)
+
+
+async def retired(kube: KubeClient, count: int) -> None:
+    """Waits until each has one pod on a node, and the revisions that served before are gone."""
+    limit = max(LIMIT_SECONDS, 0.6 * count)
+    deadline = time.monotonic() + limit
+    while True:
+        deployments, pods = await kube.list(DEPLOYMENT, NAMESPACE), await kube.list(POD, NAMESPACE)
+        placed = [pod for pod in pods if pod["spec"].get("nodeName") and pod["status"].get("phase") == "Running"]
+        if len(deployments) == len(pods) == len(placed) == count:
+            return
+        words = f"{len(deployments)} Deployments, {len(pods)} pods, {len(placed)} of them running after {limit:.0f} s"
+        assert time.monotonic() < deadline, words
+        await asyncio.sleep(2)
 
 
 def serves(resource: Object, version: int) -> bool:
@@ -226,7 +216,13 @@ def counted(port: int) -> dict[str, float]:
     return found
 
 
-def figures(port: int, seconds: float, count: int, before: dict[str, float]) -> dict[str, Any]:
+def peak(process: int) -> float:
+    """MiB that the process took at most so far."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+
+
+def figures(process: int, port: int, seconds: float, count: int, before: dict[str, float]) -> dict[str, Any]:
     writes = sum(counted(port).values()) - sum(before.values())
     memory = next(
         sample.value
@@ -239,6 +235,7 @@ def figures(port: int, seconds: float, count: int, before: dict[str, float]) -> 
         "seconds": round(seconds, 1),
         "writes per resource": round(writes / count, 2),
         "operator MiB": round(memory / (1 << 20)),
+        "peak MiB": round(peak(process)),
     }
 
 

@@ -47,10 +47,9 @@ def all_commands(layout: Layout, programs: Binaries) -> dict[str, Command]:
             (config_of["controller-manager"],),
         ),
         "kube-scheduler": Command(
-            [
-                run("kube-scheduler"), f"--kubeconfig={config_of['scheduler']}", *_own_kubeconfig(config_of["scheduler"]),
-                "--leader-elect=false", "--kube-api-qps=200", "--kube-api-burst=400", "--profiling=false",
-            ],
+            components.kube_scheduler(
+                run("kube-scheduler"), config_of["scheduler"], *_own_kubeconfig(config_of["scheduler"])
+            ),
             (config_of["scheduler"],),
         ),
         "kubelet": Command(

@@ -51,16 +51,15 @@ def list_aliases(session: Session, name: ModelArgument, form: DocumentOption = D
 def set_alias(
     session: Session,
     alias: AliasArgument,
-    version: Annotated[str, typer.Argument(metavar="VERSION", help="The version to point at.")],
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="The version to point at, as 7 or NAME:7.")],
     reason: ReasonOption = "",
     expected: ExpectedOption = None,
     form: DocumentOption = Document.TABLE,
 ) -> None:
     """Point an alias at a version. Deployments that follow it roll over within seconds."""
     model, word = _parse(session, alias)
-    move = session.registry.move_alias(
-        model, word, parse_version(version, model.model), by=login(), reason=reason, expected=_expected(expected)
-    )
+    number = _version(session, model, version)
+    move = session.registry.move_alias(model, word, number, by=login(), reason=reason, expected=_expected(expected))
     _report(move, form)
 
 
@@ -97,6 +96,15 @@ def _report(move: AliasMove, form: Document) -> None:
         say(moved(move))
     else:
         emit({"model": move.model, **as_json(move, named=True), "changed": move.changed}, form)
+
+
+def _version(session: Session, model: ModelName, text: str) -> int:
+    if ":" not in text:
+        return parse_version(text, model.model)
+    ref = session.ref(text)
+    if ref.name != model or ref.version is None:
+        raise CliError(f"{text[:80]!r} is no version of {model}: write {model.model}:7, or 7 alone", ExitCode.USAGE)
+    return ref.version
 
 
 def _parse(session: Session, text: str) -> tuple[ModelName, str]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 import typer
 
 from slipway.cli import complete
 from slipway.cli.options import Document, DocumentOption, with_session
-from slipway.cli.output import emit, number, say, table
+from slipway.cli.output import emit, number, say, short, table
 from slipway.cli.session import Session
 from slipway.registry.difference import Change
 
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 Before = Annotated[
     str, typer.Argument(metavar="NAME[@ALIAS|:VERSION]", help="The version to begin with.", autocompletion=complete.refs)
 ]
@@ -31,7 +33,7 @@ def diff(session: Session, before: Before, after: After, form: DocumentOption = 
         say(f"{found.before} and {found.after} do not differ")
         return
     rows = [
-        [change.section, change.name, _shown(change.before), _shown(change.after), _delta(change)] for change in found.changes
+        [change.section, change.name, _short(change.before), _short(change.after), _delta(change)] for change in found.changes
     ]
     table(["SECTION", "NAME", found.before, found.after, "CHANGE"], rows)
 
@@ -45,6 +47,11 @@ def _shown(value: Any) -> str:
     if value is None:
         return "-"
     return number(value) if isinstance(value, float) else str(value)
+
+
+def _short(value: Any) -> str:
+    """As people read it: digests shortened; -o json has them whole."""
+    return _DIGEST.sub(lambda found: short(found[0]), _shown(value))
 
 
 def _delta(change: Change) -> str:

@@ -79,11 +79,14 @@ def _hint(error: BaseException) -> str:
 
 def _usage(error: typer.TyperException) -> str:
     ctx = getattr(error, "ctx", None)
-    message = error.format_message()
+    message = error.format_message().replace("Value error, ", "")
     if type(error).__name__ == "NoArgsIsHelpError":
         return message
     if ctx is None:
         return _line(message)
+    if "extra argument" in message:
+        words = " ".join(piece.strip("{}") for piece in ctx.command.collect_usage_pieces(ctx)[1:])
+        message = f"{message.rstrip('.')}: write {ctx.command_path} {words}"
     see = f"see '{ctx.command_path} --help'"
     return _line(f"{message.rstrip('.')}" + ("" if see in message else f" ({see})"))
 

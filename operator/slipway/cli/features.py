@@ -154,7 +154,10 @@ def ingest(
     batch_id: Annotated[str | None, typer.Option("--batch-id", metavar="ID", help="The same batch is ingested once.")] = None,
     form: DocumentOption = Document.TABLE,
 ) -> None:
-    """Add the rows of a file to a view: all of them, or none when one does not fit."""
+    """Add the rows of a file to a view.
+
+    All of them, or none when one does not fit.
+    """
     written = _store(session).ingest(view, _stream(path), upsert=upsert, time_zone=time_zone, batch_id=batch_id)
     if form is not Document.TABLE:
         emit({"rows": written.rows, "tableVersion": written.version}, form)
@@ -177,7 +180,10 @@ def snapshot(
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write the Parquet file here too.")] = None,
     form: DocumentOption = Document.TABLE,
 ) -> None:
-    """Join features to entity rows as they were known, and keep the result by digest under a number."""
+    """Join features to entity rows as they were known.
+
+    The result is kept by digest under a number.
+    """
     import shutil
 
     store = _store(session)
@@ -227,7 +233,10 @@ def materialize(
     ] = None,
     form: DocumentOption = Document.TABLE,
 ) -> None:
-    """Bring the newest row of each entity into the online store; only what came since the last time is read."""
+    """Bring the newest rows into the online store.
+
+    One of each entity; only what came since the last time is read.
+    """
     moment_asked = parse_time(to) if to else None
     done = _store(session).materialize(view, to=moment_asked, online=online_url(online), revision=revision)
     if form is not Document.TABLE:
@@ -260,7 +269,10 @@ def get(
     limit: Annotated[int, typer.Option("--limit", min=1, help="How many rows at most, from the table.")] = 20,
     form: DocumentOption = Document.TABLE,
 ) -> None:
-    """Show the newest features of entities from the online store; without --entity, of all from the table."""
+    """Show the newest features of entities.
+
+    From the online store; without --entity, of all from the table.
+    """
     if entity:
         if at:
             raise CliError("--at reads the table, --entity the online store: give one of them", ExitCode.USAGE)

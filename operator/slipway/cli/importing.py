@@ -47,9 +47,10 @@ def mlflow(
     signing_key: SigningKeyOption = None,
     form: DocumentOption = Document.TABLE,
 ) -> None:
-    """Import models, versions, metrics, parameters and aliases from an MLflow server.
+    """Import models from an MLflow server.
 
-    ONNX and skops models are taken as they are, told by content. Pickles are refused. What was imported before is found and not
+    Versions in their order with metrics, parameters, tags and aliases. ONNX and skops models are taken as they are, told by
+    content. Pickles are refused. What was imported before is found and not
     taken twice, so that an import may be run again. Credentials as MLflow takes them: MLFLOW_TRACKING_TOKEN, or
     MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD.
     """

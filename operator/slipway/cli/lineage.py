@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from slipway.cli.models import RefArgument
 from slipway.cli.options import Document, DocumentOption, with_session
-from slipway.cli.output import emit, say, short
+from slipway.cli.output import emit, moment, say, short
 from slipway.cli.session import Session
 from slipway.registry.lineage import Lineage, LineageNode
 
@@ -46,5 +47,14 @@ def as_json(found: Lineage) -> dict[str, Any]:
 
 
 def _line(node: LineageNode) -> str:
-    facts = ", ".join(f"{key} {value}" for key, value in node.facts.items())
+    facts = ", ".join(f"{key} {_fact(value)}" for key, value in node.facts.items() if value != "")
     return "  ".join(filter(None, [f"{node.kind:10}", node.name, short(node.digest) if node.digest else "", facts]))
+
+
+def _fact(value: Any) -> str:
+    """A time to the second, as everywhere; other facts as they are."""
+    try:
+        at = datetime.fromisoformat(str(value))
+    except ValueError:
+        return str(value)
+    return moment(at) if at.tzinfo else str(value)

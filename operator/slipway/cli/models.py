@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 
 from slipway.cli import complete
-from slipway.cli.options import AllNamespacesOption, Output, OutputOption, with_session
+from slipway.cli.options import AllNamespacesOption, Listing, ListingOption, Output, OutputOption, with_session
 from slipway.cli.output import age, emit, fields, moment, note, number, plain, short, size, table
 from slipway.cli.session import Session
+from slipway.registry.errors import CorruptRecord, NewerSchema
 from slipway.registry.names import ModelName
-from slipway.registry.records import AliasMove, Signature, VersionRecord
+from slipway.registry.records import AliasMove, Scalar, Signature, VersionRecord
 from slipway.registry.registry import Registry
 from slipway.storage.parallel import in_parallel
 
@@ -29,32 +33,50 @@ ModelArgument = Annotated[
 ]
 
 
+LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="How many at most; all without it.")]
+AfterOption = Annotated[str | None, typer.Option("--after", metavar="NAME", help="Only models whose name comes after this one.")]
+
+
 @with_session
-def models(session: Session, all_namespaces: AllNamespacesOption = False, form: OutputOption = Output.TABLE) -> None:
+def models(
+    session: Session,
+    all_namespaces: AllNamespacesOption = False,
+    limit: LimitOption = None,
+    after: AfterOption = None,
+    form: ListingOption = Listing.TABLE,
+) -> None:
     """List models with their newest version and their aliases.
 
     Reads the registry alone: no cluster is needed.
     """
     registry = session.registry
-    names = registry.models(None if all_namespaces else session.namespace)
-    if form is Output.NAME:
+    there = registry.models(None if all_namespaces else session.namespace)
+    left = there if after is None else [name for name in there if name > session.model(after)]
+    names = left[:limit]
+    if len(names) < len(left):
+        last = str(names[-1]) if all_namespaces else names[-1].model
+        note(f"{len(names)} of {len(there)} models; --after {last} shows the next.")
+    if form is Listing.NAME:
         for name in names:
             print(name if all_namespaces else name.model)
         return
     summaries = in_parallel(lambda name: _summary(registry, name), names, 8)
-    if form is not Output.TABLE:
-        emit([_summary_json(*summary) for summary in summaries], form)
+    for one in summaries:
+        if one.problem:
+            note(f"{one.name} cannot be read: {one.problem}")
+    if not form.for_people:
+        emit([one.as_json() for one in summaries], form)
         return
     if not names:
         where = "" if all_namespaces else f" in namespace {session.namespace} (-A lists all)"
-        note(f"There are no models{where} in {registry.store.uri}.")
+        note(f"There are no {'more ' if after else ''}models{where} in {registry.store.uri}.")
         return
-    rows = []
-    for name, latest, aliases in summaries:
-        row = [name.model, str(latest.version), _pointing(aliases), latest.format, age(latest.created_at, session.now())]
-        rows.append([name.namespace, *row] if all_namespaces else row)
-    headers = ["NAME", "LATEST", "ALIASES", "FORMAT", "AGE"]
-    table(["NAMESPACE", *headers] if all_namespaces else headers, rows)
+    now, wide = session.now(), form is Listing.WIDE
+    headers = ["NAME", "LATEST", "ALIASES", "FORMAT", "AGE", *(["METRICS", "DIGEST", "BY"] if wide else ())]
+    rows = [one.row(now, wide=wide) for one in summaries]
+    if all_namespaces:
+        headers, rows = ["NAMESPACE", *headers], [[one.name.namespace, *row] for one, row in zip(summaries, rows, strict=True)]
+    table(headers, rows)
 
 
 @with_session
@@ -63,35 +85,42 @@ def versions(
     name: ModelArgument,
     limit: Annotated[int, typer.Option("--limit", min=1, max=10000, help="How many at most.")] = 20,
     before: Annotated[int | None, typer.Option("--before", min=1, help="Only versions below this number.")] = None,
-    form: OutputOption = Output.TABLE,
+    form: ListingOption = Listing.TABLE,
 ) -> None:
-    """List the versions of a model, newest first, with aliases and metrics."""
+    """List the versions of a model, newest first."""
     model = session.model(name)
-    records = session.registry.versions(model, before=before, limit=limit)
-    if not records and before is None:
+    page = session.registry.page(model, before=before, limit=limit)
+    if not page.records and not page.unreadable and before is None:
         session.registry.get(model, 1)  # raises with the names that look like it
-    if form is Output.NAME:
-        for record in records:
-            print(f"{record.model}:{record.version}")
-    elif form is Output.TABLE:
-        aliases = _by_version(session.registry.aliases(model))
-        now = session.now()
-        table(
-            ["VERSION", "ALIASES", "DIGEST", "METRICS", "REASON", "AGE"],
-            [
-                [
-                    str(record.version),
-                    ", ".join(aliases.get(record.version, ())) or "-",
-                    short(record.digest),
-                    metrics_line(record.metrics, most=3),
-                    record.reason,
-                    age(record.created_at, now),
-                ]
-                for record in records
-            ],
+    for version, problem in page.unreadable.items():
+        note(f"{model}:{version} cannot be read: {problem}")
+    if page.before is not None:
+        older = page.before - 1
+        note(
+            f"There {'is 1 older version' if older == 1 else f'are {older} older versions'}; --before {page.before} shows the next."
         )
+    if form is Listing.NAME:
+        for record in page.records:
+            print(f"{record.model}:{record.version}")
+    elif form.for_people:
+        aliases = _by_version(session.registry.aliases(model))
+        now, wide = session.now(), form is Listing.WIDE
+        headers = ["VERSION", "ALIASES", "DIGEST", "METRICS", "REASON", "AGE", *(["PARAMETERS", "FORMAT", "BY"] if wide else ())]
+        table(headers, [_row(record, aliases.get(record.version, ()), now, wide=wide) for record in page.records])
     else:
-        emit([plain(record) for record in records], form)
+        emit([plain(record) for record in page.records], form)
+
+
+def _row(record: VersionRecord, aliases: Sequence[str], now: datetime, *, wide: bool) -> list[str]:
+    return [
+        str(record.version),
+        ", ".join(aliases) or "-",
+        record.digest if wide else short(record.digest),
+        metrics_line(record.metrics, most=None if wide else 3),
+        record.reason,
+        age(record.created_at, now),
+        *([params_line(record.params), record.format, record.builder] if wide else ()),
+    ]
 
 
 @with_session
@@ -136,10 +165,15 @@ def _described(record: VersionRecord, aliases: list[str], old: str) -> list[tupl
     ]
 
 
-def metrics_line(metrics: dict[str, float], *, most: int) -> str:
-    """The first metrics by name, in one line."""
+def metrics_line(metrics: Mapping[str, float], *, most: int | None) -> str:
+    """The first metrics by name, or all, in one line."""
     shown = [f"{name}={number(value)}" for name, value in sorted(metrics.items())[:most]]
-    return ", ".join(shown) + (" …" if len(metrics) > most else "") or "-"
+    return ", ".join(shown) + (" …" if most is not None and len(metrics) > most else "") or "-"
+
+
+def params_line(params: Mapping[str, Scalar]) -> str:
+    """All parameters by name, in one line."""
+    return ", ".join(f"{name}={value}" for name, value in sorted(params.items())) or "-"
 
 
 def _rows(rows: int | None) -> str:
@@ -169,16 +203,39 @@ def _pointing(aliases: dict[str, AliasMove]) -> str:
     return ", ".join(f"{alias}={move.version}" for alias, move in sorted(aliases.items())) or "-"
 
 
-def _summary(registry: Registry, name: ModelName) -> tuple[ModelName, VersionRecord, dict[str, AliasMove]]:
-    return name, registry.get(name, registry.latest(name)), registry.aliases(name)
+@dataclass(frozen=True)
+class _Summary:
+    """A model in the list. `problem`: why its newest version, or its aliases, cannot be read."""
+
+    name: ModelName
+    version: int
+    latest: VersionRecord | None
+    aliases: dict[str, AliasMove]
+    problem: str = ""
+
+    def row(self, now: datetime, *, wide: bool) -> list[str]:
+        if self.latest is None:
+            return [self.name.model, str(self.version), "?", "?", "?", *(["?"] * 3 if wide else ())]
+        latest = self.latest
+        more = [metrics_line(latest.metrics, most=None), latest.digest, latest.builder] if wide else ()
+        return [self.name.model, str(self.version), _pointing(self.aliases), latest.format, age(latest.created_at, now), *more]
+
+    def as_json(self) -> dict[str, Any]:
+        if self.latest is None:
+            return {"model": str(self.name), "latest": self.version, "problem": self.problem}
+        return {
+            "model": str(self.name),
+            "latest": self.version,
+            "digest": self.latest.digest,
+            "format": self.latest.format,
+            "createdAt": moment(self.latest.created_at),
+            "aliases": {alias: move.version for alias, move in sorted(self.aliases.items())},
+        }
 
 
-def _summary_json(name: ModelName, latest: VersionRecord, aliases: dict[str, AliasMove]) -> dict[str, Any]:
-    return {
-        "model": str(name),
-        "latest": latest.version,
-        "digest": latest.digest,
-        "format": latest.format,
-        "createdAt": moment(latest.created_at),
-        "aliases": {alias: move.version for alias, move in sorted(aliases.items())},
-    }
+def _summary(registry: Registry, name: ModelName) -> _Summary:
+    latest = registry.latest(name)
+    try:
+        return _Summary(name, latest, registry.get(name, latest), registry.aliases(name))
+    except (CorruptRecord, NewerSchema) as error:
+        return _Summary(name, latest, None, {}, str(error))

@@ -25,6 +25,21 @@ class Output(StrEnum):
     NAME = "name"
 
 
+class Listing(StrEnum):
+    """Forms of a list."""
+
+    TABLE = "table"
+    WIDE = "wide"
+    JSON = "json"
+    YAML = "yaml"
+    NAME = "name"
+
+    @property
+    def for_people(self) -> bool:
+        """Whether it is a table, with few columns or with all."""
+        return self in (Listing.TABLE, Listing.WIDE)
+
+
 class Document(StrEnum):
     """Forms of an answer that has no name to print."""
 
@@ -57,6 +72,7 @@ KubeconfigOption = Annotated[
 ]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="Form of the answer.")]
+ListingOption = Annotated[Listing, typer.Option("--output", "-o", help="Form of the answer; wide: a table with more columns.")]
 DocumentOption = Annotated[Document, typer.Option("--output", "-o", help="Form of the answer.")]
 AllNamespacesOption = Annotated[bool, typer.Option("--all-namespaces", "-A", help="All namespaces.")]
 ReasonOption = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the record.")]

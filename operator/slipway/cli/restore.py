@@ -11,9 +11,9 @@ from slipway.cli.session import Session
 
 @with_session
 def restore(session: Session, ref: RefArgument) -> None:
-    """Bring back a version that retention has given up, while its files are still there.
+    """Bring back a version that was retired.
 
-    Point an alias at it next, or the garbage collector gives it up again.
+    Possible while its files are still there. Point an alias at it next, or the garbage collector gives it up again.
     """
     wanted = session.ref(ref)
     if wanted.version is None:

@@ -53,9 +53,9 @@ def status(session: Session, name: NameArgument, form: DocumentOption = Document
 @app.command()
 @with_session
 def watch(session: Session, name: NameArgument, version: VersionOption = None, timeout: TimeoutOption = "1h") -> None:
-    """Watch until the roll-out has ended: exit code 0 when the version serves, 1 when it was taken back or time is up.
+    """Watch until the roll-out has ended.
 
-    On a terminal a live tree; otherwise one line for each change, as in a CI job.
+    Exit code 0 when the version serves, 1 when it was taken back or time is up. On a terminal a live tree; otherwise one line for each change, as in a CI job.
     """
     try:
         limit = session.seconds() + seconds_of(timeout)
@@ -131,7 +131,10 @@ def promote(session: Session, name: NameArgument, full: FullOption = False, reas
 @app.command()
 @with_session
 def abort(session: Session, name: NameArgument, reason: ReasonOption = "") -> None:
-    """Take the candidate back; it is held until the spec or the version changes, or retry is said."""
+    """Take the candidate back.
+
+    It is held until the spec or the version changes, or retry is said.
+    """
     _steer(session, name, "abort", reason, "is taken back")
 
 

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from slipway.cli import complete
-from slipway.cli.models import metrics_line
-from slipway.cli.options import AllNamespacesOption, Output, OutputOption, with_session
+from slipway.cli.models import metrics_line, params_line
+from slipway.cli.options import AllNamespacesOption, Listing, ListingOption, with_session
 from slipway.cli.output import age, emit, moment, note, short, table
 from slipway.cli.session import Session
 from slipway.registry.search import Hit, SearchResult
@@ -36,7 +36,7 @@ def search(
     order_by: OrderOption = "-created",
     limit: Annotated[int, typer.Option("--limit", min=1, max=10000, help="How many at most.")] = 20,
     offset: Annotated[int, typer.Option("--offset", min=0, help="Pass over so many first.")] = 0,
-    form: OutputOption = Output.TABLE,
+    form: ListingOption = Listing.TABLE,
 ) -> None:
     """Find versions by what was recorded of them, newest first.
 
@@ -49,18 +49,21 @@ def search(
     namespace = None if named or all_namespaces else session.namespace
     result = session.registry.search(expression, models=named, namespace=namespace, order_by=order_by, limit=limit, offset=offset)
     _remarks(result, offset)
-    if form is Output.NAME:
+    if form is Listing.NAME:
         for hit in result.hits:
             print(hit.ref)
-    elif form is not Output.TABLE:
+    elif not form.for_people:
         emit([as_json(hit) for hit in result.hits], form)
     elif result.hits:
-        now = session.now()
-        rows = [
-            [hit.ref, metrics_line(hit.metrics, most=3), short(hit.digest), hit.reason, age(hit.created_at, now)]
-            for hit in result.hits
-        ]
-        table(["VERSION", "METRICS", "DIGEST", "REASON", "AGE"], rows)
+        now, wide = session.now(), form is Listing.WIDE
+        headers = ["VERSION", "METRICS", "DIGEST", "REASON", "AGE", *(["PARAMETERS", "FORMAT", "BY"] if wide else ())]
+        table(headers, [_row(hit, age(hit.created_at, now), wide=wide) for hit in result.hits])
+
+
+def _row(hit: Hit, old: str, *, wide: bool) -> list[str]:
+    metrics = metrics_line(hit.metrics, most=None if wide else 3)
+    more = [params_line(hit.params), hit.format, hit.builder] if wide else ()
+    return [hit.ref, metrics, hit.digest if wide else short(hit.digest), hit.reason, old, *more]
 
 
 def as_json(hit: Hit) -> dict[str, Any]:
@@ -80,6 +83,8 @@ def as_json(hit: Hit) -> dict[str, Any]:
 
 def _remarks(result: SearchResult, offset: int) -> None:
     shown = offset + len(result.hits)
+    for name, alike in result.unknown.items():
+        note(f"No version has {name}." + (f" Did you mean {' or '.join(alike)}?" if alike else ""))
     if not result.total:
         note("No version matches.")
     elif not result.hits:

@@ -43,7 +43,9 @@ def verify(
     quick: QuickOption = False,
     form: DocumentOption = Document.TABLE,
 ) -> None:
-    """Check a version: every byte against its digest, the provenance statement, the bill of materials, the signature.
+    """Check that a version is what it says.
+
+    Every byte against its digest, the provenance statement, the bill of materials, the signature.
 
     Exit code 1 when anything that is there is wrong, or something that the policy demands is missing.
     """

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from slipway.registry.query import InvalidQuery
     from slipway.registry.registry import Registry, Verification
     from slipway.registry.search import Hit, SearchResult
+    from slipway.registry.versions import VersionPage
 
 _HOMES = {
     "aliases": ("ANY", "Expected"),
@@ -68,6 +69,7 @@ _HOMES = {
     "search": ("Hit", "SearchResult"),
     "names": ("ModelName", "ModelRef"),
     "registry": ("Registry", "Verification"),
+    "versions": ("VersionPage",),
 }
 _MODULES = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -106,6 +108,7 @@ __all__ = [
     "UnknownVersion",
     "UnsafePath",
     "Verification",
+    "VersionPage",
 ]
 
 

@@ -33,7 +33,7 @@ from slipway.registry.refusals import Refusals
 from slipway.registry.rollouts import Rollouts
 from slipway.registry.sequence import Ends
 from slipway.registry.upkeep import Upkeep
-from slipway.registry.versions import Seen, Versions
+from slipway.registry.versions import Seen, VersionPage, Versions
 from slipway.storage import S3Options, open_store
 from slipway.storage.parallel import in_parallel
 from slipway.storage.port import ObjectStore
@@ -120,8 +120,15 @@ class Registry(Attempts, Metadata, Refusals, Rollouts, Upkeep):
         return self._versions(model_name(model)).find_build(build_id)
 
     def versions(self, model: Model, *, before: int | None = None, limit: int = 100) -> list[VersionRecord]:
-        """A page of versions, newest first; the next one by `before` the last number seen. Empty when there are
-        none."""
+        """A page of versions, newest first; the next one by `before` the last number seen. Empty when there are none. Raises
+        CorruptRecord or NewerSchema where one of them cannot be read; `page` gives the others."""
+        page = self.page(model, before=before, limit=limit)
+        if page.unreadable:
+            raise page.unreadable[max(page.unreadable)]
+        return list(page.records)
+
+    def page(self, model: Model, *, before: int | None = None, limit: int = 100) -> VersionPage:
+        """A page of versions, newest first, with what is wrong with those that cannot be read."""
         return self._versions(model_name(model)).page(before, limit)
 
     def models(self, namespace: str | None = None) -> list[ModelName]:
@@ -306,7 +313,13 @@ class Registry(Attempts, Metadata, Refusals, Rollouts, Upkeep):
     def _unknown_model(self, name: ModelName) -> NotInRegistry:
         known = [known.model for known in self.models(name.namespace)]
         similar = [f"{name.namespace}/{model}" for model in closest(name.model, known)]
-        return UnknownModel(f"no model {name} in {self.store.uri}.", similar)
+        there = ""
+        if not similar:
+            similar = [str(other) for other in self.folders(None) if other.model == name.model and self.latest(other)][:3]
+        if not similar:
+            few = f": {', '.join(sorted(known)[:5])}" + (" …" if len(known) > 5 else "") if known else ""
+            there = f" Namespace {name.namespace} has {len(known) or 'no'} model{'' if len(known) == 1 else 's'}{few}."
+        return UnknownModel(f"no model {name} in {self.store.uri}.{there}", similar)
 
     def _unknown_version(self, name: ModelName, version: int) -> NotInRegistry:
         latest = self.latest(name)

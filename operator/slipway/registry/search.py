@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from slipway.registry.columns import Row, Segment, row_of
-from slipway.registry.errors import RegistryError
+from slipway.registry.errors import RegistryError, closest
 from slipway.registry.index import Index, Manifest
 from slipway.registry.names import ModelName
 from slipway.registry.query import matching, ordered, parse, parse_order
-from slipway.registry.query.tree import And, Compare, Node, Order
+from slipway.registry.query.tree import MAPS, And, Compare, Node, Order, fields_of
 from slipway.registry.records import Scalar
 from slipway.registry.versions import Versions
 from slipway.storage.parallel import in_parallel
@@ -51,12 +51,14 @@ class Hit:
 class SearchResult:
     """A page of hits out of `total`. `unindexed` versions were not in the index and were read one by one: when they are
     many, `Registry.update_index` makes the next search quicker. `skipped` records could not be read
-    (``namespace/model:number`` each)."""
+    (``namespace/model:number`` each). `unknown`: names of metrics, parameters, tags and packages that the expression asks for
+    and no version in the scope has, each with those that look like it."""
 
     hits: tuple[Hit, ...]
     total: int
     unindexed: int = 0
     skipped: tuple[str, ...] = ()
+    unknown: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,8 @@ def search(
     store: ObjectStore, index: Index, models: Callable[[], Iterable[ModelName]], expression: str, scope: Scope, page: Page
 ) -> SearchResult:
     """As `Registry.search`. `models` gives those of the scope."""
-    node, order = And((scope.node(), parse(expression))), parse_order(page.order_by)
+    asked = parse(expression)
+    node, order = And((scope.node(), asked)), parse_order(page.order_by)
     manifest = index.manifest()
     names = list(models())
     segments, missing = _indexed(index, manifest, scope)
@@ -98,7 +101,21 @@ def search(
     found = [(segment, matching(node, segment.column, segment.rows)) for segment in (fresh, *segments)]
     chosen = _chosen(order, found, page.offset + page.limit)[page.offset :]
     hits = tuple(_hit(segment.row(row)) for segment, row in chosen)
-    return SearchResult(hits, sum(len(rows) for _, rows in found), unindexed, tuple(skipped))
+    total = sum(len(rows) for _, rows in found)
+    unknown = {} if total else _unknown(fields_of(asked), (fresh, *segments))
+    return SearchResult(hits, total, unindexed, tuple(skipped), unknown)
+
+
+def _unknown(fields: Iterable[str], segments: Sequence[Segment]) -> dict[str, tuple[str, ...]]:
+    known = {name for segment in segments for name in segment.fields()}
+    free = {name for name in fields if name.partition(".")[0] in MAPS}
+
+    def alike(name: str) -> tuple[str, ...]:
+        kind, _, own = name.partition(".")
+        there = [one.partition(".")[2] for one in known if one.startswith(f"{kind}.")]
+        return tuple(f"{kind}.{one}" for one in closest(own, there))
+
+    return {name: alike(name) for name in sorted(free - known)}
 
 
 def _indexed(index: Index, manifest: Manifest | None, scope: Scope) -> tuple[list[Segment], list[tuple[str, int, int]]]:

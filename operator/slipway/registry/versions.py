@@ -14,10 +14,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from slipway.registry import documents
-from slipway.registry.errors import CorruptRecord, UnknownVersion
+from slipway.registry.errors import CorruptRecord, NewerSchema, UnknownVersion
 from slipway.registry.names import ModelName, check_digest
 from slipway.registry.packs import read_packed
 from slipway.registry.records import (
@@ -74,6 +75,16 @@ class Seen:
                 del self._records[next(iter(self._records))]
 
 
+@dataclass(frozen=True)
+class VersionPage:
+    """Versions of a model, newest first. `unreadable`: why others that belong here are not among them (CorruptRecord,
+    NewerSchema), by number. `before`: what to ask for the next page with; None at the end."""
+
+    records: tuple[VersionRecord, ...]
+    unreadable: dict[int, Exception] = field(default_factory=dict)
+    before: int | None = None
+
+
 class Versions:
     """The versions of `model`. Thread-safe; all calls block."""
 
@@ -116,12 +127,19 @@ class Versions:
         self._seen.add(self.model, record)
         return record
 
-    def page(self, before: int | None, limit: int) -> list[VersionRecord]:
+    def page(self, before: int | None, limit: int) -> VersionPage:
         """At most `limit` versions below `before`, newest first."""
         last = self._log.position().last
         top = last if before is None else min(last, before - 1)
-        found = self.raw(range(top, max(0, top - limit), -1))
-        return [self.parse(number, data) for number, data in found.items()]
+        end = max(0, top - limit)
+        records: list[VersionRecord] = []
+        unreadable: dict[int, Exception] = {}
+        for number, data in self.raw(range(top, end, -1)).items():
+            try:
+                records.append(self.parse(number, data))
+            except (CorruptRecord, NewerSchema) as error:
+                unreadable[number] = error
+        return VersionPage(tuple(records), unreadable, end + 1 if end else None)
 
     def raw(self, numbers: Sequence[int], *, packed: bool = True) -> dict[int, bytes]:
         """Records as they are stored, by number, in the order asked for; those that do not exist are left out. With

@@ -79,6 +79,8 @@ def translate(error: Exception, failure: Failure) -> StorageError | None:
         return _unreachable(error, failure)
     if isinstance(error, BotoCoreError | Boto3Error):
         return _of_client(error, failure)
+    if isinstance(error, ValueError) and "endpoint" in str(error).lower():  # botocore has no class of its own for it
+        return StorageError(f"cannot {failure.action}: {_plain(error)}: write AWS_ENDPOINT_URL_S3 as http://host:port")
     return None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from slipway.provenance.policy import Check
 from slipway.provenance.verify import verify_claims
+from slipway.registry.errors import CorruptRecord, NewerSchema
 from slipway.registry.lineage import LineageNode
 from slipway.registry.names import ModelName, ModelRef, parse_version
 from slipway.registry.query import InvalidQuery
@@ -46,11 +47,12 @@ class NoSuchPage(LookupError):
 
 @dataclass(frozen=True)
 class Summary:
-    """A model in the list."""
+    """A model in the list. `problem`: why its newest version, or where its aliases point, cannot be read."""
 
     name: ModelName
-    latest: VersionRecord
+    latest: VersionRecord | None
     aliases: dict[str, AliasMove]
+    problem: str = ""
 
 
 @dataclass
@@ -114,8 +116,8 @@ class Pages:
         latest = self.registry.latest(name)
         if not latest:
             self.registry.resolve(ModelRef(name))  # raises with the names that look like it
-        newest = self.registry.versions(name, limit=PLOTTED)
-        cut = newest if before is None else self.registry.versions(name, before=before, limit=VERSIONS_PER_PAGE + 1)
+        newest = self.registry.page(name, limit=PLOTTED).records
+        cut = self.registry.page(name, before=before, limit=VERSIONS_PER_PAGE)
         aliases = self.registry.aliases(name)
         history = {alias: self.registry.history(name, alias, limit=MOVES) for alias in sorted(aliases)}
         refused = {alias: self.registry.refusals(name, alias)[:MOVES] for alias in self.registry.refused_aliases(name)}
@@ -125,8 +127,9 @@ class Pages:
             "model.html",
             name=name,
             latest=latest,
-            records=cut[:VERSIONS_PER_PAGE],
-            more=len(cut) > VERSIONS_PER_PAGE,
+            records=cut.records,
+            unreadable=cut.unreadable,
+            older=cut.before,
             before=before,
             aliases=aliases,
             pointing=_by_version(aliases),
@@ -135,7 +138,7 @@ class Pages:
             plot=plot(newest, aliases),
             plotted=len(newest),
             pins=pins,
-            metrics=_columns(cut[:VERSIONS_PER_PAGE]),
+            metrics=_columns(cut.records),
         )
 
     def version(self, request: Request) -> Response:
@@ -205,7 +208,10 @@ class Pages:
     # ---- parts ----
 
     def _summary(self, name: ModelName) -> Summary:
-        return Summary(name, self.registry.get(name, self.registry.latest(name)), self.registry.aliases(name))
+        try:
+            return Summary(name, self.registry.get(name, self.registry.latest(name)), self.registry.aliases(name))
+        except (CorruptRecord, NewerSchema) as error:
+            return Summary(name, None, {}, str(error))
 
     def _name(self, request: Request) -> ModelName:
         return ModelName(request.path_params["namespace"], request.path_params["model"])
@@ -235,7 +241,7 @@ def _by_version(aliases: dict[str, AliasMove]) -> dict[int, list[str]]:
     return pointing
 
 
-def _columns(records: list[VersionRecord], most: int = 4) -> list[str]:
+def _columns(records: Sequence[VersionRecord], most: int = 4) -> list[str]:
     """The metrics that a table has room for, those of most versions first."""
     counts: dict[str, int] = {}
     for record in records:

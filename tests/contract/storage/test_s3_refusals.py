@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from slipway.storage import Denied, NoBucket, ObjectStore, Unavailable, open_store
+from slipway.storage import Denied, NoBucket, ObjectStore, StorageError, Unavailable, open_store
 from slipway.storage.probe import probe
 from tests.fakes.stores import ADMIN, BUCKET, READER, Weed, credentials, unused_port
 
@@ -78,6 +78,12 @@ def test_the_endpoint_is_found_in_the_environment(seaweed: Weed, monkeypatch: py
     store.put("a", b"1")
     assert store.get("a").data == b"1"
     store.delete("a")
+
+
+def test_an_endpoint_that_is_no_url_says_how_to_write_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "127.0.0.1:9")
+    with pytest.raises(StorageError, match="Invalid endpoint: 127.0.0.1:9: write AWS_ENDPOINT_URL_S3 as http://host:port"):
+        open_store("s3://bucket").get("x")
 
 
 def test_a_server_that_is_down_is_unavailable_and_named(seaweed: Weed) -> None:

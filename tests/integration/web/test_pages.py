@@ -212,6 +212,27 @@ def test_a_store_that_is_down_is_said_and_not_ready(tmp_path: Path) -> None:
         assert (answer.status_code, answer.json()["error_code"]) == (503, "TEMPORARILY_UNAVAILABLE")
 
 
+def test_a_version_of_a_newer_slipway_hides_no_other(tmp_path: Path) -> None:
+    sample = Sample(FileStore(tmp_path))
+    for number in (1, 2):
+        sample.version("default/m", number)
+    sample.version("default/n", 1)
+    key = "models/default/m/versions/000000000002.json"
+    sample.store.put(key, sample.store.get(key).data.replace(b'"schemaVersion":1', b'"schemaVersion":9'))
+    with TestClient(application(Registry(sample.store), WebOptions())) as client:
+        home = page(client, "/")
+        assert "upgrade slipway" in home
+        assert '<a href="/models/default/n">' in home
+        model = page(client, "/models/default/m")
+        assert '/versions/1">1</a>' in model
+        assert "version 2: " in model
+        assert "upgrade slipway" in model
+        found = client.get("/api/2.0/mlflow/registered-models/search").json()
+        assert [one["name"] for one in found["registered_models"]] == ["n"]
+        versions = client.get("/api/2.0/mlflow/model-versions/search", params={"filter": "name='m'"}).json()
+        assert [one["version"] for one in versions["model_versions"]] == ["1"]
+
+
 def test_altered_bytes_are_not_handed_out(tmp_path: Path) -> None:
     sample = Sample(FileStore(tmp_path))
     record = sample.version("default/m", 1)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from slipway.registry.errors import InvalidName, NotInRegistry
+from slipway.registry.errors import CorruptRecord, InvalidName, NewerSchema, NotInRegistry
 from slipway.registry.names import ModelName, check_alias, parse_version
 from slipway.registry.records import VersionRecord
 from slipway.registry.registry import Registry
@@ -183,9 +183,16 @@ class RegistryApi:
 
     def _matching_models(self, names: list[ModelName], wanted: tuple[filters.Comparison, ...]) -> Iterator[dict[str, Any]]:
         for start in range(0, len(names), _PAGE):
-            for model in in_parallel(self._model, names[start : start + _PAGE], 8):
-                if filters.matches(wanted, model, {}):
+            for model in in_parallel(self._readable, names[start : start + _PAGE], 8):
+                if model is not None and filters.matches(wanted, model, {}):
                     yield model
+
+    def _readable(self, name: ModelName) -> dict[str, Any] | None:
+        """None where only a newer Slipway can read the newest version: the others are listed all the same."""
+        try:
+            return self._model(name)
+        except (CorruptRecord, NewerSchema):
+            return None
 
     def _matching_versions(
         self, wanted: tuple[filters.Comparison, ...], after: str
@@ -204,11 +211,11 @@ class RegistryApi:
 
     def _versions(self, name: ModelName, before: int | None) -> Iterator[VersionRecord]:
         while True:
-            page = self.registry.versions(name, before=before, limit=_PAGE)
-            yield from page
-            if len(page) < _PAGE:
+            page = self.registry.page(name, before=before, limit=_PAGE)
+            yield from page.records  # and not those that only a newer Slipway can read
+            if page.before is None:
                 return
-            before = page[-1].version
+            before = page.before
 
     def _page(self, field: str, found: list[dict[str, Any]], params: Params, key: Any, default: int) -> dict[str, Any]:
         limit = _limit(params, default)

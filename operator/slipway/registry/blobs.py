@@ -19,7 +19,7 @@ from slipway.registry.garbage.guard import Guard
 from slipway.registry.names import check_digest, check_path
 from slipway.registry.records import FileEntry
 from slipway.storage.parallel import in_parallel, serialised
-from slipway.storage.port import NotFound, ObjectInfo, ObjectStore, Progress, Unavailable
+from slipway.storage.port import NotFound, ObjectInfo, ObjectStore, Progress, StorageError, Unavailable
 from slipway.storage.stream import CHUNK, read_chunks
 
 SMALL = 128 << 10
@@ -72,8 +72,15 @@ class Blobs:
         """Stores a file of any size in constant memory; nothing is sent when it is there already. `progress` is told of
         all its bytes either way. Raises FileChanged when somebody writes to it meanwhile."""
         before = path.stat()
+
+        def check() -> None:
+            if _changed(before, path):
+                raise FileChanged(f"{path} changed while it was being stored: stop its writer and try again")
+
         if before.st_size <= SMALL:
-            entry = self.put_bytes(path.read_bytes(), media_type, path=name or path.name)
+            data = path.read_bytes()
+            check()
+            entry = self.put_bytes(data, media_type, path=name or path.name)
             if progress is not None:
                 progress(entry.size)
             return entry
@@ -85,27 +92,37 @@ class Blobs:
             if progress is not None:
                 progress(entry.size)
             return entry
-        self.store.put_file(self.key(digest), path, content_type=media_type, progress=progress)
-        after = path.stat()
-        if (before.st_size, before.st_mtime_ns, before.st_ino) != (after.st_size, after.st_mtime_ns, after.st_ino):
-            self.store.delete(self.key(digest))
-            raise FileChanged(f"{path} changed while it was being stored: stop its writer and try again")
+        try:
+            # Checked before the object is there: bytes that are not those of the digest must never stand under it, not even
+            # when this process dies now, or may not delete.
+            self.store.put_file(self.key(digest), path, content_type=media_type, progress=progress, check=check)
+        except (StorageError, OSError):
+            check()  # a file that became shorter, or is gone, cannot be read, and that is the better reason
+            raise
         return entry
 
     def put_tree(self, root: Path, progress: Progress | None = None, *, parallel: int = 8) -> tuple[FileEntry, ...]:
         """Stores all files under the folder `root`, sorted by path. Links to files inside it are followed. Raises
-        UnsafePath for a link that leads out, or to nothing."""
-        files = sorted(path for path in root.rglob("*") if path.is_symlink() or path.is_file())
+        UnsafePath for a link that leads out, or to nothing; FileChanged when files came, went or were written to meanwhile:
+        half of the old and half of the new is no model."""
+        files = _files_under(root)
         inside = root.resolve()
         for path in files:
             if path.is_symlink() and not (path.resolve().is_relative_to(inside) and path.exists()):
                 raise UnsafePath(f"{path} is a link that leads out of {root}, or to nothing: store the file itself")
+        before = {path: path.stat() for path in files if path.is_file()}
         told = serialised(progress)
 
         def one(path: Path) -> FileEntry:
-            return self.put_file(path, told, name=path.relative_to(root).as_posix())
+            try:
+                return self.put_file(path, told, name=path.relative_to(root).as_posix())
+            except FileNotFoundError as error:
+                raise FileChanged(f"{path} was removed while {root} was being stored: stop its writer and try again") from error
 
-        entries = in_parallel(one, [path for path in files if path.is_file()], parallel)
+        entries = in_parallel(one, list(before), parallel)
+        now = _files_under(root)
+        if changed := [*set(files) ^ set(now), *(path for path in before if _changed(before[path], path))]:
+            raise FileChanged(f"{min(changed)} changed while {root} was being stored: stop its writer and try again")
         return tuple(sorted(entries, key=lambda entry: entry.path))
 
     def secure(self, digest: str) -> bool:
@@ -219,11 +236,24 @@ class Blobs:
         if found != digest.removeprefix("sha256:"):
             raise CorruptBlob(
                 f"{self.store.uri}/{self.key(digest)} is corrupt: its {size} bytes have sha256:{found}; "
-                "restore the object, or register the files again"
+                "restore that object, or delete it and register the files again"
             )
 
     def _missing(self, digest: str) -> MissingBlob:
         return MissingBlob(f"no blob {digest} in {self.store.uri}: deleted, or never stored", [digest])
+
+
+def _files_under(root: Path) -> list[Path]:
+    return sorted(path for path in root.rglob("*") if path.is_symlink() or path.is_file())
+
+
+def _changed(before: os.stat_result, path: Path) -> bool:
+    """Whether somebody wrote to `path` since, or put another file there; a time of modification that was set back misleads not."""
+    try:
+        after = path.stat()
+    except FileNotFoundError:
+        return True
+    return any(getattr(before, name) != getattr(after, name) for name in ("st_size", "st_mtime_ns", "st_ctime_ns", "st_ino"))
 
 
 def tree_targets(paths: Sequence[str], dest: Path) -> list[Path]:

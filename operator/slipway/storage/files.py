@@ -18,6 +18,7 @@ from typing import BinaryIO
 
 from slipway.storage.keys import check_key
 from slipway.storage.port import (
+    Check,
     Denied,
     InvalidKey,
     NotFound,
@@ -27,6 +28,7 @@ from slipway.storage.port import (
     StorageError,
     Stored,
     Unavailable,
+    unchecked,
 )
 
 _PRIVATE = ".slipway-store"
@@ -99,7 +101,13 @@ class FileStore:
             return self._place(key, source, replace=True)
 
     def put_file(
-        self, key: str, path: Path, *, content_type: str = "application/octet-stream", progress: Progress | None = None
+        self,
+        key: str,
+        path: Path,
+        *,
+        content_type: str = "application/octet-stream",
+        progress: Progress | None = None,
+        check: Check = unchecked,
     ) -> ObjectInfo:
         """As the port says."""
         with (
@@ -108,6 +116,7 @@ class FileStore:
             self._temporary(key, reader, progress) as source,
             self._locked(),
         ):
+            check()
             return self._place(key, source, replace=True)
 
     def list(self, prefix: str, *, start_after: str = "", limit: int | None = None) -> Iterator[ObjectInfo]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from slipway.storage.keys import check_key
-from slipway.storage.port import NotFound, ObjectInfo, Precondition, Progress, Stored
+from slipway.storage.port import Check, NotFound, ObjectInfo, Precondition, Progress, Stored, unchecked
 
 WRITES = frozenset({"put", "put_if_absent", "put_if_match", "put_file", "delete"})
 
@@ -162,11 +162,18 @@ class MemoryStore:
         return info
 
     def put_file(
-        self, key: str, path: Path, *, content_type: str = "application/octet-stream", progress: Progress | None = None
+        self,
+        key: str,
+        path: Path,
+        *,
+        content_type: str = "application/octet-stream",
+        progress: Progress | None = None,
+        check: Check = unchecked,
     ) -> ObjectInfo:
         """As the port says, but the whole file is held in memory."""
         call = self._begin("put_file", key)
         data = path.read_bytes()
+        check()
         with self._lock:
             info = self._write(key, data)
         if progress is not None:

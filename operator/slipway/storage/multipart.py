@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slipway.storage.port import Progress, StorageError, Unavailable
+from slipway.storage.port import Check, Progress, StorageError, Unavailable, unchecked
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -56,12 +56,19 @@ class Multipart:
     parallel: int
     progress: Progress | None
 
-    def run(self, part_size: int) -> None:
-        """Raises the port's errors; what is uploaded by then stays for the next try."""
+    def run(self, part_size: int, check: Check = unchecked) -> None:
+        """Raises the port's errors; what is uploaded by then stays for the next try. What `check` raises, when all is sent and
+        before it becomes an object, throws the upload away."""
         parts = parts_of(self.path.stat().st_size, part_size)
         upload, there = self._open_upload(parts)
         done = self._send(upload, [part for part in parts if part.number not in there])
         etags = there | done
+        try:
+            check()
+        except Exception:
+            with suppress(StorageError), self.errors():
+                self.client.abort_multipart_upload(Bucket=self.bucket, Key=self.key, UploadId=upload)
+            raise
         listed: list[CompletedPartTypeDef] = [{"PartNumber": part.number, "ETag": etags[part.number]} for part in parts]
         with self.errors():
             self.client.complete_multipart_upload(

@@ -16,6 +16,12 @@ from typing import BinaryIO, Protocol
 Progress = Callable[[int], None]
 """Called with the number of bytes moved since the last call; may come from several threads, one at a time."""
 
+Check = Callable[[], None]
+
+
+def unchecked() -> None:
+    """The check of those who have none."""
+
 
 class StorageError(Exception):
     """Base of all errors of the port. The message names bucket, key and what to do."""
@@ -99,10 +105,17 @@ class ObjectStore(Protocol):
         """Writes only over the object with that `etag`. Raises as `put_if_absent`."""
 
     def put_file(
-        self, key: str, path: Path, *, content_type: str = "application/octet-stream", progress: Progress | None = None
+        self,
+        key: str,
+        path: Path,
+        *,
+        content_type: str = "application/octet-stream",
+        progress: Progress | None = None,
+        check: Check = unchecked,
     ) -> ObjectInfo:
-        """Uploads a file of any size in constant memory, in parts when large, replacing what was there. After a failure, the
-        next call goes on where the store can tell what it has."""
+        """Uploads a file of any size in constant memory, in parts when large, replacing what was there. `check` is called when the whole
+        file was read and before anything of it is to be seen: what it raises ends the call, and no object was written. After
+        another failure, the next call goes on where the store can tell what it has."""
 
     def end_unfinished(self, prefix: str, before: datetime) -> int:
         """Throws away what uploads under `prefix` have left that were begun before a time (with its zone) and never ended;

@@ -19,7 +19,18 @@ from slipway.storage import S3Options
 from slipway.storage.keys import check_key, parse_s3
 from slipway.storage.multipart import Multipart, end_unfinished
 from slipway.storage.parallel import in_parallel, serialised
-from slipway.storage.port import Denied, InvalidKey, NotFound, ObjectInfo, Precondition, Progress, Stored, Unavailable
+from slipway.storage.port import (
+    Check,
+    Denied,
+    InvalidKey,
+    NotFound,
+    ObjectInfo,
+    Precondition,
+    Progress,
+    Stored,
+    Unavailable,
+    unchecked,
+)
 from slipway.storage.s3_errors import Failure, mapped
 from slipway.storage.s3_quick import MISSING, REFUSED, Answer, Ask, Failed, Quick, parse_list
 from slipway.storage.s3_reader import BodyReader
@@ -200,12 +211,20 @@ class S3Store:
         return self._put(key, data, content_type, {"If-Match": f'"{etag}"'})
 
     def put_file(
-        self, key: str, path: Path, *, content_type: str = "application/octet-stream", progress: Progress | None = None
+        self,
+        key: str,
+        path: Path,
+        *,
+        content_type: str = "application/octet-stream",
+        progress: Progress | None = None,
+        check: Check = unchecked,
     ) -> ObjectInfo:
         """As the port says: in parts, several at once, when larger than the options' `part_size`."""
         options = self.connection.options
         if path.stat().st_size <= options.part_size:
-            info = self._put(key, path.read_bytes(), content_type)
+            data = path.read_bytes()
+            check()
+            info = self._put(key, data, content_type)
             if progress is not None:
                 progress(info.size)
             return info
@@ -219,7 +238,7 @@ class S3Store:
             lambda: mapped(failure),
             options.parallel_parts,
             serialised(progress),
-        ).run(options.part_size)
+        ).run(options.part_size, check)
         return self.head(key)
 
     def list(self, prefix: str, *, start_after: str = "", limit: int | None = None) -> Iterator[ObjectInfo]:

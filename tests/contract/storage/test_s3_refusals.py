@@ -82,7 +82,7 @@ def test_the_endpoint_is_found_in_the_environment(seaweed: Weed, monkeypatch: py
 
 def test_an_endpoint_that_is_no_url_says_how_to_write_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "127.0.0.1:9")
-    with pytest.raises(StorageError, match="Invalid endpoint: 127.0.0.1:9: write AWS_ENDPOINT_URL_S3 as http://host:port"):
+    with pytest.raises(StorageError, match=r"Invalid endpoint: 127\.0\.0\.1:9: write AWS_ENDPOINT_URL_S3 as http://host:port"):
         open_store("s3://bucket").get("x")
 
 

@@ -12,11 +12,9 @@ from uuid import uuid4
 
 import pytest
 
-from slipway.registry import Blobs, FileChanged, Registry
+from slipway.registry import Blobs, Registry
 from slipway.registry.records import FileEntry, VersionDraft
-from slipway.storage import ObjectInfo, ObjectStore, Unavailable, open_store
-from slipway.storage.memory import MemoryStore
-from slipway.storage.port import Progress
+from slipway.storage import ObjectStore, Unavailable, open_store
 from tests.fakes.bad_network import BadNetwork, Fault
 from tests.fakes.stores import BUCKET, Weed
 
@@ -94,25 +92,6 @@ def test_a_file_that_cannot_be_had_whole_leaves_nothing(far: ObjectStore, networ
     with pytest.raises(Unavailable):
         blobs.fetch(stored.digest, tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
-
-
-class ChangesFiles(MemoryStore):
-    """Somebody writes to the file while it is being uploaded."""
-
-    def put_file(
-        self, key: str, path: Path, *, content_type: str = "application/octet-stream", progress: Progress | None = None
-    ) -> ObjectInfo:
-        with path.open("ab") as writer:
-            writer.write(b"more")
-        return super().put_file(key, path, content_type=content_type, progress=progress)
-
-
-def test_a_file_that_changes_while_it_is_stored_is_refused_and_not_kept(tmp_path: Path) -> None:
-    store = ChangesFiles()
-    (tmp_path / "log").write_bytes(bytes(1 << 20))
-    with pytest.raises(FileChanged, match="log changed while it was being stored"):
-        Blobs(store).put_file(tmp_path / "log")
-    assert store.snapshot() == {}
 
 
 def eventually(read: Callable[[], T], seconds: float = 30.0) -> T:

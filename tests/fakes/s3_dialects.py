@@ -15,24 +15,29 @@ TIME = "Sun, 01 Nov 2026 12:00:00 GMT"
 
 @dataclass
 class Dialect:
-    """How a store answers. `conflict`: a conditional write that meets another one under way gets 409 (AWS). `ignores`: the
+    """How a store answers. `conflict`: what a conditional write gets that meets another one under way: 409 on AWS; 0: it waits.
+    `absent`: what a write gets that expects an object where none is: 404 on AWS, 412 on Ceph RGW. `ignores`: the
     header has no effect (Garage). `atomic` False: it is looked at without a lock (versitygw up to 1.7.0). `lose_every`: the
-    answer to every so many writes is lost after they were done. `list_seconds`: how long a list takes. `denies`: of "list" and
+    answer to every so many writes is lost after they were done, or is `lose_with`. `list_seconds`: how long a list takes. `denies`: of "list" and
     "delete", what the credentials may not do; on AWS, who may not list is not told either that an object is not there."""
 
     name: str
-    conflict: bool = False
+    conflict: int = 0
+    absent: int = 412
     ignores: bool = False
     atomic: bool = True
     lose_every: int = 0
+    lose_with: int = 0
     list_seconds: float = 0.0
     denies: frozenset[str] = frozenset()
 
 
-AWS = Dialect("AWS", conflict=True)
-CEPH = Dialect("Ceph RGW")
+AWS = Dialect("AWS", conflict=409, absent=404)
+CEPH = Dialect("Ceph RGW", absent=412)
 R2 = Dialect("R2", lose_every=7)
-VERSITYGW = Dialect("versitygw")
+VERSITYGW = Dialect("versitygw", absent=404)
+NOT_FOUND = Dialect("404 for who came second", conflict=404, absent=404)
+BUSY = Dialect("503 after it was done", lose_every=5, lose_with=503)
 SLOW = Dialect("slow lists", list_seconds=0.05)
 OLD_VERSITYGW = Dialect("versitygw 1.7.0", atomic=False)
 GARAGE = Dialect("Garage", ignores=True)
@@ -67,6 +72,16 @@ class DialectServer:
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self._http.server_address[1]}"
 
+    def replace(self, key: str, data: bytes, etag: str) -> tuple[int, str]:
+        with self.lock:
+            there = self.objects.get(key)
+            if there is None:
+                return self.dialect.absent, "NoSuchKey" if self.dialect.absent == 404 else "PreconditionFailed"
+            if md5(there).hexdigest() != etag.strip('"'):
+                return 412, "PreconditionFailed"
+            self.objects[key] = data
+        return 200, ""
+
     def put(self, key: str, data: bytes, conditional: bool) -> tuple[int, str]:
         if not conditional or self.dialect.ignores:
             with self.lock:
@@ -80,7 +95,7 @@ class DialectServer:
             return (412, "PreconditionFailed") if taken else (200, "")
         with self.lock:
             if self.dialect.conflict and key in self.under_way:
-                return 409, "ConditionalRequestConflict"
+                return self.dialect.conflict, "ConditionalRequestConflict" if self.dialect.conflict == 409 else "NoSuchKey"
             if key in self.objects:
                 return 412, "PreconditionFailed"
             self.under_way.add(key)
@@ -119,11 +134,17 @@ class _Handler(BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         data = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         state = self.server_state
-        status, code = state.put(self._key(), data, self.headers.get("If-None-Match") == "*")
+        expected = self.headers.get("If-Match")
+        if expected is not None:
+            status, code = state.replace(self._key(), data, expected)
+        else:
+            status, code = state.put(self._key(), data, self.headers.get("If-None-Match") == "*")
         with state.lock:
             state.writes += 1
             lost = state.dialect.lose_every and state.writes % state.dialect.lose_every == 0
-        if lost:
+        if lost and state.dialect.lose_with:
+            self._fail(state.dialect.lose_with, "SlowDown")
+        elif lost:
             self.close_connection = True  # done or refused: nobody is told
             self.connection.close()
         elif status == 200:

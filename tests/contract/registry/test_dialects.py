@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from hashlib import sha256
 
 import pytest
 
 from slipway.registry import Registry
 from slipway.registry.records import FileEntry, VersionDraft
-from slipway.storage import ObjectStore, S3Options, open_store
+from slipway.storage import ObjectStore, Precondition, S3Options, open_store
 from slipway.storage.probe import probe
-from tests.fakes.s3_dialects import AWS, CEPH, GARAGE, OLD_VERSITYGW, R2, SLOW, VERSITYGW, Dialect, DialectServer
+from tests.fakes.s3_dialects import AWS, BUSY, CEPH, GARAGE, NOT_FOUND, OLD_VERSITYGW, R2, SLOW, VERSITYGW, Dialect, DialectServer
 
 MODEL = "ns/m"
 FILE = FileEntry(path="m", digest="sha256:" + "0" * 64, size=1)
@@ -35,7 +36,7 @@ def draft(build: int) -> VersionDraft:
     return VersionDraft(model=MODEL, build_id=build_id, reason="t", files=(FILE,), format="onnx")
 
 
-@pytest.mark.parametrize("dialect", [AWS, CEPH, R2, VERSITYGW, SLOW], ids=lambda d: d.name)
+@pytest.mark.parametrize("dialect", [AWS, CEPH, R2, VERSITYGW, SLOW, NOT_FOUND, BUSY], ids=lambda d: d.name)
 def test_racing_writers_and_movers_keep_every_promise(dialect: Dialect) -> None:
     with DialectServer(dialect) as server:
         store = opened(server)
@@ -65,3 +66,25 @@ def test_fit_stores_pass_the_probe(dialect: Dialect) -> None:
     with DialectServer(dialect) as server:
         report = probe(opened(server))
     assert report.ok, report.message
+
+
+@pytest.mark.parametrize("dialect", [AWS, CEPH, R2, VERSITYGW, BUSY], ids=lambda d: d.name)
+def test_counting_over_what_was_read_loses_no_count(dialect: Dialect) -> None:
+    """Writes that expect an object, and one that expects what is not there: refused, whatever status says so."""
+    with DialectServer(dialect) as server:
+        store = opened(server)
+        with pytest.raises(Precondition):
+            store.put_if_match("nothing", b"0", "0" * 32)
+        store.put("count", b"")
+
+        def add(me: int) -> None:
+            while True:
+                seen = store.get("count")
+                if bytes((me,)) in seen.data:
+                    return  # done, though nobody was told
+                with suppress(Precondition):
+                    store.put_if_match("count", seen.data + bytes((me,)), seen.info.etag)
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(add, range(12)))
+        assert sorted(store.get("count").data) == list(range(12))

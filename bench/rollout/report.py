@@ -13,7 +13,7 @@ PUBLISHED: tuple[tuple[str, str, str, str], ...] = (
     ("KubeRay 1.1.1, 100 RayClusters, GKE", "83", "-", "kuberay benchmark/perf-tests/*/results/junit.xml"),
     ("KubeRay 1.1.1, 1,000 RayClusters, GKE", "258", "-", "kuberay benchmark/perf-tests/*/results/junit.xml"),
     ("KServe (Open Data Hub), 300 InferenceServices", "stopped at 112", "-", "opendatahub-io/kserve#76, #126"),
-    ("KServe's chart: memory limit of its controller", "-", "300", "kserve charts/kserve-resources/values.yaml"),
+    ("KServe's chart: memory limit of its controller", "-", "300", "kserve, values of its chart kserve-resources"),
 )
 """What, seconds until all were ready, MiB of the controller, where it is published. Other machines, other work: neighbours, no race."""
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import textwrap
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from local.demo.install import OPERATOR_NAMESPACE
@@ -19,6 +22,7 @@ from local.progress import Progress
 from local.providers import provider
 
 PATIENCE = 180.0
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,18 @@ class Chain:
 
     def delete(self, kind: str, name: str, *more: str) -> None:
         self.cluster.kubectl("delete", kind, name, "-n", self.namespace, "--ignore-not-found", *more)
+
+    def run(self, *words: str, folder: Path = ROOT) -> str:
+        """A command of a page, with this cluster's variables: what it prints. Python's arguments."""
+        env = os.environ | self.cluster.info.environment() | {"PYTHONPATH": str(ROOT / "operator")}
+        env["SLIPWAY_REGISTRY"] = f"s3://{self.cluster.info.buckets[0]}"
+        done = subprocess.run([sys.executable, *words], cwd=folder, env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def slipway(self, *words: str, folder: Path = ROOT) -> str:
+        """`slipway` in the test's namespace: what it prints."""
+        return self.run("-m", "slipway.cli", *words, "-n", self.namespace, folder=folder)
 
     def names(self, kind: str, selector: str = "") -> list[str]:
         words = ["get", kind, "-n", self.namespace, "-o", "name", *(["-l", selector] if selector else [])]

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
+from slipway.training.contract import BuildRequest
+from tests.fakes.cluster import Running
+from tests.fakes.git_server import Repository, git_http
 from tests.faults.controllers import worlds
 from tests.faults.controllers.worlds import config_map, get, model_build, put, ready
 from tests.faults.sweep import Scenario, api_errors, crashes, lost_events, stale_reads, store_errors, sweep
 from tests.faults.world import Operator, World
 
+MODEL = "default/cancer"
 NIGHTLY = {"cron": "0 3 * * *", "timeZone": "Europe/Berlin"}
 
 
@@ -43,7 +48,7 @@ async def settle(world: World, *actions: Callable[[World], None]) -> dict:
 
 
 def versions(world: World) -> int:
-    return world.registry().latest("default/cancer")
+    return world.registry().latest(MODEL)
 
 
 async def test_new_data_waits_for_the_schedule() -> None:
@@ -74,6 +79,24 @@ async def test_an_operator_that_was_down_for_days_makes_up_for_one_night() -> No
     build = await settle(world, until("2026-11-05T12:00:00"))
     assert versions(world) == 2
     assert build["status"]["triggers"]["lastScheduleTime"] == "2026-11-05T02:00:00Z"
+
+
+@pytest.mark.parametrize("policy", ["Forbid", "Replace"])
+async def test_a_time_that_comes_while_a_build_runs(policy: str) -> None:
+    """Forbid (the default): the build goes on, and the time is made up for. Replace: it gives way to one from the data of now."""
+    world = build_world()
+    scripted = world.cluster.jobs
+    await settle(world, put(model_build(schedule={**NIGHTLY, "concurrencyPolicy": policy}, deadlineSeconds=200_000)))
+    world.cluster.jobs = lambda _job: Running()
+    first = await settle(world, new_data("first night"), until("2026-11-02T02:00:01"))
+    second = await settle(world, new_data("second night"), until("2026-11-03T02:00:01"))
+    assert versions(world) == 1
+    assert (second["status"]["build"]["id"] == first["status"]["build"]["id"]) is (policy == "Forbid")
+    world.cluster.jobs = scripted
+    build = await settle(world, lambda _: world.clock.advance(60))
+    assert versions(world) == (3 if policy == "Forbid" else 2)
+    assert build["status"]["build"]["reason"] == "Scheduled"
+    assert build["status"]["triggers"]["lastScheduleTime"] == "2026-11-03T02:00:00Z"
 
 
 async def test_nights_during_suspension_are_not_made_up_for() -> None:
@@ -149,6 +172,29 @@ async def test_a_store_that_is_down_does_not_put_a_good_version_in_doubt() -> No
     assert ready(build) == ("True", "Promoted")
     build = await settle(world, new_data("back again, and more"))
     assert versions(world) == 2
+
+
+async def test_a_new_commit_on_the_branch_starts_a_build(tmp_path: Path) -> None:
+    """Of a real repository, over http. Commits on other branches start nothing."""
+    repository = Repository(tmp_path / "code.git")
+    repository.commit({"train.py": b"def main(run): 1"})
+    with git_http({"/code.git": repository}) as url:
+        world = build_world()
+        code = {"git": {"url": f"{url}/code.git", "ref": "main"}}
+        await settle(world, put(model_build(source=code, triggers={"onInputChange": True, "debounceSeconds": 60})))
+        assert versions(world) == 1
+        repository.commit({"train.py": b"def main(run): 2"}, branch="feature")
+        build = await settle(world, lambda _: world.clock.advance(timedelta(hours=1).total_seconds()))
+        assert versions(world) == 1
+        second = repository.commit({"train.py": b"def main(run): 3"})
+        build = await settle(world, lambda _: world.clock.advance(30))
+        assert versions(world) == 2
+        assert build["status"]["build"]["reason"] == "SourceChanged"
+        assert build["status"]["history"][0]["reason"] == "SourceChanged"
+    began = build["status"]["build"]
+    request = world.registry().read_request(began["id"], began["attempt"], BuildRequest)
+    assert request is not None and request.source is not None and request.source.git is not None
+    assert request.source.git.commit == second, "the pod is told the commit, not the branch"
 
 
 LIFE = Scenario(

@@ -17,6 +17,11 @@ from typer.testing import CliRunner, Result
 
 from slipway.cli.main import app
 from slipway.features import FeatureStore
+from slipway.storage import ObjectStore
+from tests.fakes.store_fixtures import s3_store, seaweed
+from tests.fakes.stores import Weed
+
+__all__ = ["s3_store", "seaweed"]
 
 DEMO = Path(__file__).parent / "feast_demo"
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "feast.md"
@@ -94,6 +99,27 @@ def test_a_dump_of_the_registry_says_the_same(folder: Path) -> None:
     assert (first["name"], second["name"]) == ("driver-hourly-stats", "driver-hourly-stats-fresh")
     assert first["ttl"] == "1d"
     assert not (folder / "registry").exists(), "a dry run writes nothing"
+
+
+def test_a_repository_whose_registry_and_rows_are_in_s3(
+    folder: Path, seaweed: Weed, s3_store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local = imported()["driver_hourly_stats"]
+    monkeypatch.setenv("SLIPWAY_REGISTRY", f"file://{folder}/of-s3")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", seaweed.endpoint)
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    data = folder / "feature_repo" / "data"
+    s3_store.put("rows/driver_stats.parquet", (data / "driver_stats.parquet").read_bytes())
+    dump = (folder / "feature_repo" / "registry.json").read_text()
+    assert '"data/driver_stats.parquet"' in dump
+    s3_store.put("registry.json", dump.replace("data/driver_stats.parquet", f"{s3_store.uri}/rows/driver_stats.parquet").encode())
+    settings = folder / "feature_repo" / "feature_store.yaml"
+    settings.write_text(settings.read_text().replace("registry: data/registry.db", f"registry: {s3_store.uri}/registry.json"))
+    shutil.rmtree(data)
+    found = imported()["driver_hourly_stats"]
+    assert found == local
+    again = imported()["driver_hourly_stats"]
+    assert again["rows"]["written"] == 0, "nothing is taken twice"  # type: ignore[index]
 
 
 def test_rows_without_a_time_of_creation(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Made-up customers, their visits and accounts, and whether they left: ``visits.parquet``, ``account.parquet``, ``labels.parquet``,
-and a week later ``visits-next.parquet`` and ``labels-next.parquet``. The same each time.
+and a week later ``visits-next.parquet`` and ``labels-next.parquet``. The same each time, but for the date of
+``visits-today.parquet``: what a model is asked by today.
 
     python make_data.py --out data
 """
@@ -16,7 +17,7 @@ DAY = pd.Timedelta(days=1)
 
 
 def write(folder):
-    """The five files in `folder`."""
+    """The six files in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(6)
     activity = random.gamma(4.0, 5.0, CUSTOMERS)
@@ -47,6 +48,7 @@ def write(folder):
         "labels": pd.concat(asked[:-1]),
         "visits-next": weeks[-1],
         "labels-next": pd.concat(asked),
+        "visits-today": visits(random, activity, pd.Timestamp.now(tz="UTC").floor("D") - DAY),
     }
     for name, table in files.items():
         table.reset_index(drop=True).to_parquet(folder / f"{name}.parquet")

@@ -1,42 +1,53 @@
-"""examples/06-features and examples/07-scheduled-retraining with real pods: new features and new data start the next build."""
+"""examples/06-features and examples/07-scheduled-retraining with real pods: new features and new data start the next build, and a
+model that was trained on feature views is asked by key. Both examples live at the same time, as the waits for pods and looks would
+otherwise come one after the other."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
+import importlib.util
+import json
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
+import httpx
+import pytest
 import yaml
+from typer.testing import CliRunner
 
-from tests.e2e.support import Chain
+from local.demo.kubectl import Cluster, Object, is_ready
+from local.demo.predictions import first_answer, service_url
+from slipway.cli.main import app
+from tests.e2e.conftest import DEMO_NAMESPACE
+from tests.e2e.support import Chain, namespace, poll
 
-ROOT = Path(__file__).parents[2]
-EXAMPLES = ROOT / "examples"
-
-
-def run(chain: Chain, folder: Path, *words: str) -> str:
-    """A command of the pages, on the cluster's store and in the test's namespace."""
-    env = os.environ | chain.cluster.info.environment() | {"PYTHONPATH": str(ROOT / "operator")}
-    env["SLIPWAY_REGISTRY"] = f"s3://{chain.cluster.info.buckets[0]}"
-    done = subprocess.run([sys.executable, *words], cwd=folder, env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+EXAMPLES = Path(__file__).parents[2] / "examples"
+FEATURES, RETRAINING = EXAMPLES / "06-features", EXAMPLES / "07-scheduled-retraining"
+SNAPSHOT = "features snapshot churn-train --feature visits --feature account --as-of EntityTime --entities"
 
 
-def slipway(chain: Chain, folder: Path, *words: str) -> str:
-    return run(chain, folder, "-m", "slipway.cli", *words, "-n", chain.namespace)
+def module(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"example_{path.stem}", path)
+    assert spec is not None and spec.loader is not None
+    found = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    return found
 
 
-def apply(chain: Chain, folder: Path, **changes: object) -> None:
-    for manifest in yaml.safe_load_all(chain.cluster.kubectl("kustomize", str(folder))):
-        if manifest["kind"] == "ModelBuild":
-            manifest["spec"] |= changes
-        chain.apply(manifest)
+def slipway(chain: Chain, line: str) -> str:
+    """A command of the pages, in the test's namespace."""
+    result = CliRunner().invoke(app, [*shlex.split(line), "-n", chain.namespace], prog_name="slipway")
+    assert result.exit_code == 0, f"{line}: {result.output}"
+    return result.stdout
 
 
-def until_version(chain: Chain, name: str, number: int) -> dict[str, object]:
+def manifests(chain: Chain, folder: Path) -> list[Object]:
+    return list(yaml.safe_load_all(chain.cluster.kubectl("kustomize", str(folder))))
+
+
+def until_version(chain: Chain, name: str, number: int) -> dict[str, Any]:
     return chain.until(
         "modelbuild",
         name,
@@ -47,36 +58,108 @@ def until_version(chain: Chain, name: str, number: int) -> dict[str, object]:
     )
 
 
-def test_a_newer_snapshot_trains_the_next_version(chain: Chain, tmp_path: Path) -> None:
-    run(chain, tmp_path, str(EXAMPLES / "06-features" / "make_data.py"), "--out", "data")
-    shutil.copy(EXAMPLES / "06-features" / "views.yaml", tmp_path)
-    slipway(chain, tmp_path, "features", "apply", "-f", "views.yaml")
+@pytest.fixture(scope="module")
+def chain(cluster: Cluster) -> Iterator[Chain]:
+    with namespace(cluster, copy_secret_from=DEMO_NAMESPACE) as name:
+        yield Chain(cluster, name)
+
+
+@pytest.fixture(scope="module")
+def lived(chain: Chain, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
+    """Both examples with their first version, and all that is to start the second one. Nothing else is touched from here on."""
+    folder = tmp_path_factory.mktemp("examples")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in chain.cluster.info.environment().items():
+            patch.setenv(name, value)
+        patch.setenv("SLIPWAY_REGISTRY", f"s3://{chain.cluster.info.buckets[0]}")
+        patch.chdir(folder)
+        day, parcels = module(RETRAINING / "day.py"), f"s3://data/{chain.namespace}/parcels/"
+        day.upload([day.write(folder / "days", number) for number in day.days("1-28")], parcels)
+        for manifest in manifests(chain, RETRAINING):
+            if manifest["kind"] == "ModelBuild":
+                manifest["spec"]["inputs"] = [{"name": "days", "s3": {"uri": parcels}}]
+            chain.apply(manifest)
+        example = manifests(chain, FEATURES)
+        for manifest in example:
+            if manifest["kind"] == "FeatureView":
+                chain.apply(manifest)
+        module(FEATURES / "make_data.py").write(folder / "data")
+        for view in ("visits", "account"):
+            chain.until("featureview", view, is_ready)
+            slipway(chain, f"features ingest {view} data/{view}.parquet")
+        slipway(chain, f"{SNAPSHOT} data/labels.parquet")
+        for manifest in example:
+            if manifest["kind"] == "ModelDeployment":
+                manifest["spec"]["model"] = {
+                    "name": "churn",
+                    "version": 1,
+                }  # the second one would be rolled out while it is asked
+            if manifest["kind"] != "FeatureView":
+                chain.apply(manifest)
+        slipway(chain, "features ingest visits data/visits-today.parquet")
+        for view in ("visits", "account"):
+            slipway(chain, f"features materialize {view}")
+        build = until_version(chain, "churn", 1)
+        assert build["status"]["version"]["metrics"]["rows"] == "800"
+        slipway(chain, "features ingest visits data/visits-next.parquet")
+        slipway(chain, f"{SNAPSHOT} data/labels-next.parquet")
+        build = until_version(chain, "parcels", 1)
+        assert build["status"]["version"]["metrics"]["days"] == "28"
+        day.upload([day.write(folder / "days", 29)], parcels)
+        yield chain
+
+
+def test_requests_bring_keys_and_the_server_brings_the_features(lived: Chain) -> None:
+    lived.until("modeldeployment", "churn", is_ready)
+    stored: dict[str, Any] = {}
     for view in ("visits", "account"):
-        slipway(chain, tmp_path, "features", "ingest", view, f"data/{view}.parquet")
-    features = ("--feature", "visits", "--feature", "account", "--as-of", "EntityTime")
-    slipway(chain, tmp_path, "features", "snapshot", "churn-train", "--entities", "data/labels.parquet", *features)
-    apply(chain, EXAMPLES / "06-features")
-    build = until_version(chain, "churn", 1)
-    assert build["status"]["version"]["metrics"]["rows"] == "800"  # type: ignore[index]
-    lineage = slipway(chain, tmp_path, "lineage", "churn@champion")
-    assert f"features://{chain.namespace}/churn-train:1" in lineage
-    slipway(chain, tmp_path, "features", "ingest", "visits", "data/visits-next.parquet")
-    slipway(chain, tmp_path, "features", "snapshot", "churn-train", "--entities", "data/labels-next.parquet", *features)
-    build = until_version(chain, "churn", 2)
-    assert build["status"]["build"]["reason"] == "InputChanged"  # type: ignore[index]
-    assert build["status"]["version"]["metrics"]["rows"] == "900"  # type: ignore[index]
+        (row,) = json.loads(slipway(lived, f"features get {view} --entity customer=7 -o json"))
+        stored |= row
+    columns = {name: stored[name] for name in ("pages", "minutes", "fee", "refund")}
+    with service_url(lived.cluster, "churn", lived.namespace) as url, httpx.Client(base_url=url, timeout=30) as client:
+        first_answer(url, "churn")
+
+        def ask(record: dict[str, Any]) -> httpx.Response:
+            return client.post("/predict", json={"records": [record]})
+
+        by_key, by_columns = ask({"customer": 7}), ask(columns)
+        assert by_key.status_code == 200, by_key.text
+        assert by_key.json()["predictions"] == by_columns.json()["predictions"]
+        assert ask(columns | {"pages": 0, "minutes": 0.0}).json() != by_key.json(), "the answer depends on the features"
+        unknown = ask({"customer": 9999})
+        assert unknown.status_code == 422
+        assert "customer=9999" in unknown.json()["error"]
 
 
-def test_a_new_day_trains_the_next_version_and_the_clock_is_set(chain: Chain, tmp_path: Path) -> None:
-    day = str(EXAMPLES / "07-scheduled-retraining" / "day.py")
-    prefix = f"s3://data/{chain.namespace}/parcels/"
-    run(chain, tmp_path, day, "--days", "1-28", "--upload", prefix)
-    apply(chain, EXAMPLES / "07-scheduled-retraining", inputs=[{"name": "days", "s3": {"uri": prefix}}])
-    build = until_version(chain, "parcels", 1)
-    triggers = build["status"]["triggers"]  # type: ignore[index]
+def test_the_view_says_what_rows_there_are_and_how_new_they_are(lived: Chain) -> None:
+    ingestions = json.loads(slipway(lived, "features show visits -o json"))
+    view = poll(
+        "the operator has seen the last ingestion",
+        lambda: (
+            (found := lived.get("featureview", "visits"))
+            and found["status"].get("table", {}).get("rows") == ingestions["rows"]
+            and found
+        ),
+    )
+    status = view["status"]
+    assert status["revision"]["number"] == 1
+    assert status["freshness"]["lastEventTime"] == ingestions["newest"]
+    assert status["freshness"]["lastIngested"] > ingestions["newest"]
+    assert status["quality"]["complete"] == "1.0000"
+
+
+def test_a_newer_snapshot_trains_the_next_version(lived: Chain) -> None:
+    build = until_version(lived, "churn", 2)
+    assert build["status"]["build"]["reason"] == "InputChanged"
+    assert build["status"]["version"]["metrics"]["rows"] == "900"
+    for version in (1, 2):
+        assert f"features://{lived.namespace}/churn-train:{version}" in slipway(lived, f"lineage churn:{version}")
+
+
+def test_a_new_day_trains_the_next_version_and_the_clock_is_set(lived: Chain) -> None:
+    build = until_version(lived, "parcels", 2)
+    assert build["status"]["build"]["reason"] == "InputChanged"
+    assert build["status"]["version"]["metrics"]["days"] == "29"
+    triggers = build["status"]["triggers"]
     assert "Europe/Berlin" in triggers["schedule"]
     assert triggers["nextScheduleTime"]
-    run(chain, tmp_path, day, "--days", "29", "--upload", prefix)
-    build = until_version(chain, "parcels", 2)
-    assert build["status"]["build"]["reason"] == "InputChanged"  # type: ignore[index]
-    assert build["status"]["version"]["metrics"]["days"] == "29"  # type: ignore[index]

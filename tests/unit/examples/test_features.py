@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import shlex
@@ -60,7 +61,7 @@ def test_the_leak_looks_better_as_the_page_says(folder: Path) -> None:
     module(FEATURES / "make_data.py").write(folder / "data")
     page = (FEATURES / "README.md").read_text()
     lines = [line for line in page.splitlines() if line.startswith("slipway ") and "lineage" not in line]
-    assert len(lines) == 9
+    assert len(lines) == 13
     found = []
     for line in lines:
         said = slipway(line)
@@ -70,6 +71,8 @@ def test_the_leak_looks_better_as_the_page_says(folder: Path) -> None:
     assert shown is not None
     assert (f"{leaky:.2f}", f"{honest:.2f}") == shown.groups()
     assert "churn-train:2: 900 rows" in said
+    (row,) = json.loads(slipway("slipway features get visits --entity customer=7 -o json"))
+    assert row["pages"] > 0, "what the page asks for is there"
 
 
 def test_a_day_more_is_another_input_and_a_model_that_holds_its_gate(folder: Path) -> None:

@@ -10,6 +10,18 @@ from contextlib import contextmanager
 @contextmanager
 def bytes_moved(what: str, total: int) -> Iterator[Callable[[int], None] | None]:
     """A callback to be told of bytes as they move, out of `total`; None when stderr is no terminal."""
+    try:
+        with _bar(what, total) as told:
+            yield told
+    except KeyboardInterrupt:
+        from slipway.cli.output import note
+
+        note(f"Stopped {what}. The same command goes on where it was.")
+        raise
+
+
+@contextmanager
+def _bar(what: str, total: int) -> Iterator[Callable[[int], None] | None]:
     if not sys.stderr.isatty() or total == 0:
         yield None
         return

@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
 from typing import BinaryIO, cast
 
 from slipway.registry.errors import CorruptBlob, FileChanged, MissingBlob, UnsafePath
 from slipway.registry.garbage.guard import Guard
 from slipway.registry.names import check_digest, check_path
 from slipway.registry.records import FileEntry
-from slipway.storage.parallel import in_parallel, serialised
+from slipway.storage.parallel import in_parallel, stoppable
 from slipway.storage.port import NotFound, ObjectInfo, ObjectStore, Progress, StorageError, Unavailable
 from slipway.storage.stream import CHUNK, read_chunks
 
@@ -111,7 +112,8 @@ class Blobs:
             if path.is_symlink() and not (path.resolve().is_relative_to(inside) and path.exists()):
                 raise UnsafePath(f"{path} is a link that leads out of {root}, or to nothing: store the file itself")
         before = {path: path.stat() for path in files if path.is_file()}
-        told = serialised(progress)
+        stop = Event()
+        told = stoppable(progress, stop)
 
         def one(path: Path) -> FileEntry:
             try:
@@ -119,7 +121,7 @@ class Blobs:
             except FileNotFoundError as error:
                 raise FileChanged(f"{path} was removed while {root} was being stored: stop its writer and try again") from error
 
-        entries = in_parallel(one, list(before), parallel)
+        entries = in_parallel(one, list(before), parallel, stop)
         now = _files_under(root)
         if changed := [*set(files) ^ set(now), *(path for path in before if _changed(before[path], path))]:
             raise FileChanged(f"{min(changed)} changed while {root} was being stored: stop its writer and try again")
@@ -179,13 +181,14 @@ class Blobs:
         """Downloads `files` to their paths under the folder `dest`, checked. Raises UnsafePath before anything is
         written when a path leaves `dest` or two clash; MissingBlob, CorruptBlob."""
         targets = tree_targets([entry.path for entry in files], dest)
-        told = serialised(progress)
+        stop = Event()
+        told = stoppable(progress, stop)
         dest.mkdir(parents=True, exist_ok=True)
 
         def one(job: tuple[FileEntry, Path]) -> None:
             self.fetch(job[0].digest, job[1], progress=told)
 
-        in_parallel(one, list(zip(files, targets, strict=True)), parallel)
+        in_parallel(one, list(zip(files, targets, strict=True)), parallel, stop)
 
     def _fresh(self, digest: str, size: int) -> bool:
         """Whether the blob is there, whole, and young enough not to be collected while it is being referred to."""

@@ -6,10 +6,11 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def python() -> Path:
 @contextmanager
 def server() -> Iterator[str]:
     """The URL of a server that has just started, with empty stores."""
-    supervisor, ports = Supervisor("slipway-bench-mlflow-"), Ports()
+    supervisor, ports, group = Supervisor("slipway-bench-mlflow-"), Ports(), 0
     try:
         port = ports.take()
         command = [
@@ -48,7 +49,7 @@ def server() -> Iterator[str]:
             "--backend-store-uri", f"sqlite:///{supervisor.folder}/mlflow.db",
             "--artifacts-destination", str(supervisor.folder / "artifacts"),
         ]  # fmt: skip
-        supervisor.spawn("mlflow", command, _environment())
+        group = os.getpgid(supervisor.spawn("mlflow", command, _environment()))
         url = f"http://127.0.0.1:{port}"
         wait_until(
             "MLflow answers",
@@ -60,6 +61,9 @@ def server() -> Iterator[str]:
         yield url
     finally:
         supervisor.close()
+        if group:
+            with suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGKILL)  # its workers and consumers outlive it, and would disturb what is measured next
         ports.close()
 
 

@@ -112,3 +112,7 @@ async def test_only_what_a_trusted_key_has_signed_rolls_out(tmp_path: Path, trus
     await settle(world, signed, put(model_deployment()))
     expected = ("True", "Serving") if trusted else ("False", "NotVerified")
     assert ready(get(world, "ModelDeployment", "cancer")) == expected
+    if trusted:  # the pod checks once more when it loads, with the same keys
+        pod = world.api.all("Deployment")[0]["spec"]["template"]["spec"]["containers"][0]
+        assert "--verify=signed" in pod["args"]
+        assert {"name": "SLIPWAY_PUBLIC_KEYS", "value": ours.pem} in pod["env"]

@@ -167,6 +167,12 @@ SECRET_MISSING = _reason(
     "A Secret that the pods need is not in this namespace: the store's, or output.credentialsSecret.",
 )
 STORE_UNAVAILABLE = _reason("StoreUnavailable", _EVERY, "waiting", "The object store does not answer. Tried again with back-off.")
+RECORD_UNREADABLE = _reason(
+    "RecordUnreadable",
+    _EVERY,
+    "waiting",
+    "A document in the registry was written by a newer Slipway, or is broken; the message names it. What serves goes on serving.",
+)
 REGISTRY_UNAVAILABLE = _reason(
     "RegistryUnavailable", _A, "waiting", "The image registry does not answer. Tried again with back-off."
 )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from slipway.kube import port as kube
 from slipway.reconcile.contract import Conflict, Stalled, Transient
+from slipway.registry.errors import CorruptRecord, NewerSchema
 from slipway.storage import port as storage
 
 API_UNAVAILABLE = "ApiUnavailable"
 STORE_UNAVAILABLE = "StoreUnavailable"
 STORE_DENIED = "StoreDenied"
 STORE_UNSUITABLE = "StoreUnsuitable"
+RECORD_UNREADABLE = "RecordUnreadable"
 REJECTED = "Rejected"
 PODS_REFUSED = "PodsRefused"
 NAME_TAKEN = "NameTaken"
@@ -35,6 +37,8 @@ def classify(error: Exception) -> Stalled | Transient | Conflict | NamespaceGone
             return Transient(API_UNAVAILABLE, str(error))
         case kube.Rejected():
             return NamespaceGone(str(error)) if error.namespace_gone else Stalled(REJECTED, str(error))
+        case CorruptRecord() | NewerSchema():
+            return Transient(RECORD_UNREADABLE, str(error))  # another version, an upgrade or a repair may come at any time
         case storage.Denied():
             return Stalled(STORE_DENIED, str(error))
         case storage.StorageError():

@@ -7,7 +7,7 @@ import pytest
 from slipway.kube import port as kube
 from slipway.reconcile.contract import Conflict, DropPin, Key, Planned, PutPin, Stalled, Transient
 from slipway.reconcile.errors import LeaseLost
-from slipway.registry.errors import UnknownModel
+from slipway.registry.errors import CorruptRecord, NewerSchema, UnknownModel
 from slipway.storage import port as storage
 from tests.fakes.api_server import Call
 from tests.unit.reconcile.bench import KEY, Bench, Scripted
@@ -53,6 +53,8 @@ async def test_transient_is_told_from_the_second_failure_on(step: str) -> None:
         (kube.Conflict("modified"), "conflict", "Conflict"),
         (Conflict("modified"), "conflict", "Conflict"),
         (storage.Unavailable("503"), "transient", "StoreUnavailable"),
+        (CorruptRecord("x is not JSON"), "transient", "RecordUnreadable"),
+        (NewerSchema("x has schema version 9"), "transient", "RecordUnreadable"),
         (storage.Denied("no s3:PutObject on b"), "stalled", "StoreDenied"),
         (storage.NoBucket("no bucket b"), "stalled", "StoreDenied"),
         (storage.OutcomeUnknown("no answer"), "conflict", "Conflict"),

@@ -63,7 +63,7 @@ shell-env: $(VENV)/.ready ## Print what to `eval` to use kubectl, helm and slipw
 	@$(RUN) -m local env --provider $(CLUSTER)
 
 .PHONY: bench-features
-bench-features: $(VENV)/.ready ## Only this: point-in-time joins and ingestion against Feast; some eight minutes
+bench-features: $(VENV)/.ready ## Only this: point-in-time joins, ingestion and online reads against Feast; some twelve minutes
 	@PYTHONPATH=operator:. $(RUN) -m bench.features
 
 bench-registry: $(VENV)/.ready ## Only this: the registry against an MLflow server; some ten minutes, or in pieces with --parts

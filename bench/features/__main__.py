@@ -7,7 +7,6 @@ Everything runs in processes of its own, one after the other, on folders on the 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import platform
@@ -24,32 +23,16 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from bench.features import data, report
+from bench.features import beside, data, report
+from bench.features.envs import HERE, feast_environment, feast_python
 
-HERE = Path(__file__).parent
-CACHE = Path(os.environ.get("SLIPWAY_BENCH_CACHE", "~/.cache/slipway/bench")).expanduser()
 ROUNDS = 3
-
-
-def feast_python() -> Path:
-    """The Python of the environment that ``peer/feast.txt`` pins; made at the first call, which needs a package index."""
-    pins = HERE / "peer" / "feast.txt"
-    key = hashlib.sha256(pins.read_bytes() + platform.python_version().encode()).hexdigest()[:16]
-    folder = CACHE / f"feast-{key}"
-    python = folder / "bin" / "python"
-    if not (folder / ".ready").exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or "uv"
-        subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(folder)], check=True)
-        subprocess.run([uv, "pip", "install", "--quiet", "--python", str(python), "--requirement", str(pins)], check=True)
-        (folder / ".ready").touch()
-    return python
 
 
 def run(what: str, folder: Path, *, feast: bool = False) -> dict[str, Any]:
     """One call in a process of its own, with what it took of memory and processor."""
     command = [str(feast_python()), str(HERE / "peer" / "measure.py")] if feast else [sys.executable, "-m", "bench.features.own"]
-    env = os.environ | ({"PYTHONPATH": str(HERE)} if feast else {}) | {"FEAST_USAGE": "False", "ANONYMIZED_TELEMETRY": "False"}
+    env = feast_environment() if feast else None
     print(f"{time.strftime('%H:%M:%S')} {'Feast' if feast else 'own'}: {what}", file=sys.stderr, flush=True)
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         process = subprocess.Popen([*command, what, str(folder)], stdout=out, stderr=err, env=env)
@@ -115,8 +98,23 @@ def measure(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
         for what, all_of in rounds.items()
     }
     results["ingest"]["memory_mib"] = _in_memory(folder)
+    results["online"] = online(folder)
     results["machine"]["load_after"] = os.getloadavg()
     return results
+
+
+def online(folder: Path) -> dict[str, Any]:
+    """Online reads, with when and how busy the machine was: they can be measured anew alone."""
+    before = os.getloadavg()
+    found = beside.measure(folder)
+    said = "import importlib.metadata as m; print(m.version('feast'), m.version('redis'))"
+    feast, client = subprocess.run([feast_python(), "-c", said], capture_output=True, text=True, check=True).stdout.split()
+    return found | {
+        "measured": datetime.now(UTC).isoformat(timespec="seconds"),
+        "load_before": before,
+        "load_after": os.getloadavg(),
+        "versions": {"feast": feast, "redis (Feast's client)": client, "redis": version("redis")},
+    }
 
 
 def _in_memory(folder: Path) -> float:
@@ -137,11 +135,13 @@ def main() -> int:
     parser.add_argument("--users", type=int, default=100_000)
     parser.add_argument("--many", type=int, default=10_000_000, help="rows to ingest")
     parser.add_argument("--out", type=Path, default=report.RESULTS)
+    parser.add_argument("--online", action="store_true", help="only online reads, anew; the other results stay")
     parser.add_argument("--table", action="store_true", help="only print the tables of the committed results")
     given = parser.parse_args()
     if not given.table:
         with tempfile.TemporaryDirectory(prefix="slipway-bench-features-") as folder:
-            results = measure(Path(folder), given)
+            known = json.loads(given.out.read_text()) if given.online else {}
+            results = known | {"online": online(Path(folder))} if given.online else measure(Path(folder), given)
         given.out.write_text(json.dumps(results, indent=1) + "\n")
     return report.tell(json.loads(given.out.read_text()), write=given.out == report.RESULTS)
 

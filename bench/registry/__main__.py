@@ -47,10 +47,10 @@ def main() -> int:
         return 0
     results: dict[str, Any] = json.loads(given.out.read_text()) if set(given.parts) != set(PARTS) and given.out.exists() else {}
     for part in given.parts:
-        before = os.getloadavg()
+        before = {"load_average": os.getloadavg(), "idle": _idle()}
         measured = measure(part, given)
-        about = results.setdefault("parts", {})
-        about[part] = {"commit": _commit(), "load_average": {"before": before, "after": os.getloadavg()}}
+        after = {"load_average": os.getloadavg(), "idle": _idle()}
+        results.setdefault("parts", {})[part] = {"commit": _commit(), "before": before, "after": after}
         results = {**results, **measured, "versions": {**results.get("versions", {}), **measured.get("versions", {})}}
         results["machine"] = {"cpus": os.cpu_count(), "system": platform.platform(), "processor": _processor()}
         given.out.parent.mkdir(parents=True, exist_ok=True)
@@ -121,6 +121,22 @@ def _model(folder: Path) -> Path:
     path = folder / "model.onnx"
     path.write_bytes(to_onnx(LogisticRegression(C=0.3, max_iter=5000).fit(x, y), x[:1].astype("float32")).SerializeToString())
     return path
+
+
+def _idle(seconds: float = 3.0) -> float | None:
+    """The share of all CPUs that nobody used, over some seconds in which this does nothing; None where Linux does not say."""
+    stat = Path("/proc/stat")
+    if not stat.exists():
+        return None
+
+    def read() -> tuple[int, int]:
+        spent = [int(word) for word in stat.read_text().splitlines()[0].split()[1:9]]
+        return spent[3] + spent[4], sum(spent)
+
+    idle, total = read()
+    time.sleep(seconds)
+    idle_now, total_now = read()
+    return round((idle_now - idle) / max(1, total_now - total), 3)
 
 
 def _processor() -> str:

@@ -34,7 +34,10 @@ ModelArgument = Annotated[
 
 
 LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="How many at most; all without it.")]
-AfterOption = Annotated[str | None, typer.Option("--after", metavar="NAME", help="Only models whose name comes after this one.")]
+AfterOption = Annotated[
+    str | None,
+    typer.Option("--after", metavar="NAME", help="Only models whose name comes after this one.", autocompletion=complete.models),
+]
 
 
 @with_session

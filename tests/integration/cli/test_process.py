@@ -137,7 +137,9 @@ def test_bash_completes_commands_models_aliases_and_versions(registry: Registry,
     assert complete(registry, bash, "slipway history bc@ch") == ["champion"]
     assert complete(registry, bash, "slipway artifacts bc:") == ["2", "1"]
     assert "--reason" in complete(registry, bash, "slipway rollback --re")
-    assert complete(registry, bash, "slipway models -o ") == ["table", "json", "yaml", "name"]
+    assert complete(registry, bash, "slipway models -o ") == ["table", "wide", "json", "yaml", "name"]
+    assert complete(registry, bash, "slipway model show bc -o ") == ["table", "json", "yaml", "name"]
+    assert complete(registry, bash, "slipway models --after b") == ["bc"]
 
 
 def test_completion_is_silent_where_nothing_can_be_had(registry: Registry, bash: Path) -> None:

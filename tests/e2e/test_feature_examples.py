@@ -17,6 +17,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from local.demo import install
 from local.demo.kubectl import Cluster, Object, is_ready
 from local.demo.predictions import first_answer, service_url
 from slipway.cli.main import app
@@ -58,10 +59,26 @@ def until_version(chain: Chain, name: str, number: int) -> dict[str, Any]:
     )
 
 
+def image_with_features(cluster: Cluster) -> str:
+    """The training image that docs/features.md names for featureView inputs, as nodes pull it."""
+    info, folder = cluster.info, "slipway-features"
+    words = ["images", "build", "training", "--with", "features", "--push", f"{info.registry}/{folder}"]
+    (built,) = json.loads(install.slipway(*words, "--insecure", info.registry, "-o", "json"))
+    return f"{info.registry_in_cluster}/{folder}/slipway-training@{built['digest']}"
+
+
 @pytest.fixture(scope="module")
 def chain(cluster: Cluster) -> Iterator[Chain]:
     with namespace(cluster, copy_secret_from=DEMO_NAMESPACE) as name:
         yield Chain(cluster, name)
+
+
+def joined(build: Object, labels: str, image: str) -> Object:
+    """The example's build under another name, its training set joined in the pod instead of frozen before."""
+    view = {"names": ["visits", "account"], "entities": {"uri": labels}, "asOf": "EntityTime"}
+    spec = {key: value for key, value in build["spec"].items() if key != "triggers"}
+    changed = {"inputs": [{"name": "train", "featureView": view}], "trainer": spec["trainer"] | {"image": image}}
+    return {**build, "metadata": {"name": "joined"}, "spec": spec | changed}
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +105,11 @@ def lived(chain: Chain, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ch
             chain.until("featureview", view, is_ready)
             slipway(chain, f"features ingest {view} data/{view}.parquet")
         slipway(chain, f"{SNAPSHOT} data/labels.parquet")
+        labels = f"s3://data/{chain.namespace}/labels.parquet"
+        day.upload([folder / "data" / "labels.parquet"], f"s3://data/{chain.namespace}/")
         for manifest in example:
+            if manifest["kind"] == "ModelBuild":
+                chain.apply(joined(manifest, labels, image_with_features(chain.cluster)))
             if manifest["kind"] == "ModelDeployment":
                 manifest["spec"]["model"] = {
                     "name": "churn",
@@ -129,6 +150,15 @@ def test_requests_bring_keys_and_the_server_brings_the_features(lived: Chain) ->
         unknown = ask({"customer": 9999})
         assert unknown.status_code == 422
         assert "customer=9999" in unknown.json()["error"]
+
+
+def test_a_training_set_joined_in_the_pod_is_the_one_that_was_frozen(lived: Chain) -> None:
+    until_version(lived, "joined", 1)
+    metrics = [json.loads(slipway(lived, f"model show {model}:1 -o json"))["metrics"] for model in ("joined", "churn")]
+    assert metrics[0] == metrics[1]
+    shown = slipway(lived, "lineage joined:1")
+    assert f"{lived.namespace}/visits revision 1" in shown
+    assert "EntityTime" in shown
 
 
 def test_the_view_says_what_rows_there_are_and_how_new_they_are(lived: Chain) -> None:

@@ -1,5 +1,5 @@
 """What is served: a logistic regression and a forest of 100 trees on scikit-learn's breast cancer data, and a wide model for
-large requests; as joblib for the peers and as ONNX for us, out of the same fitted estimators."""
+large requests; as joblib for the peers and as ONNX for us, out of the same fitted estimators, the latter as a build converts them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from slipway.registry import records
+from slipway.training.onnx_file import convert
 from slipway.training.reference import FILE, Reference, build_reference
 
 SEED = 7
@@ -20,7 +21,6 @@ def make_models(folder: Path) -> None:
     """Writes ``<name>.joblib``, ``<name>/model.onnx`` and what training leaves beside it for drift, for logistic, forest and wide.
     What ONNX answers is held against the estimator."""
     import joblib
-    from skl2onnx import to_onnx
     from sklearn.datasets import load_breast_cancer, make_classification
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.linear_model import LogisticRegression
@@ -39,7 +39,7 @@ def make_models(folder: Path) -> None:
     for name, (estimator, rows, truth) in fits.items():
         estimator.fit(rows, truth)
         joblib.dump(estimator, folder / f"{name}.joblib")
-        converted = to_onnx(estimator, rows[:1], options={"zipmap": False}).SerializeToString()
+        converted = convert(estimator, {"X": rows[:1]}, ("label", "probabilities"))
         (folder / name).mkdir(exist_ok=True)
         (folder / name / "model.onnx").write_bytes(converted)
         outputs = _agrees(converted, estimator, rows)

@@ -102,18 +102,15 @@ class Monitor:
     def observe_rows(self, inputs: Sequence[Array], outputs: Sequence[Array]) -> None:
         """The same for single rows of many requests, stacked."""
         rows = len(inputs[0])
+        if rows <= self._chunk:
+            if self._rows_left > 0 or self._clock() - self._since > REFILL_SECONDS:
+                self.observe([("", inputs, outputs)])
+            elif not self._broken:
+                self.unobserved += rows
+            return
         for start in range(0, rows, self._chunk):
             stop = start + self._chunk
-            whole = rows <= self._chunk
-            self.observe(
-                [
-                    (
-                        "",
-                        inputs if whole else [a[start:stop] for a in inputs],
-                        outputs if whole else [a[start:stop] for a in outputs],
-                    )
-                ]
-            )
+            self.observe([("", [a[start:stop] for a in inputs], [a[start:stop] for a in outputs])])
 
     def add_classes(self, labels: Array) -> None:
         """Counts predicted classes that come with nothing else."""

@@ -7,7 +7,7 @@ of training's columns where they are known.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import groupby
+from itertools import chain, groupby
 from time import time
 from typing import Any, Final
 from zlib import crc32
@@ -26,8 +26,8 @@ _TEXT: Final = 40
 """Bytes that a text is taken for when memory is counted."""
 
 Named = Mapping[str, Array]
-Kept = tuple[str, float, Sequence[Array], Sequence[Array]]
-"""Request id, time in seconds since 1970, inputs, outputs."""
+Kept = tuple[Sequence[str], float, Sequence[Array], Sequence[Array]]
+"""Request ids, time in seconds since 1970, inputs, outputs: one request with all the rows, or one for each row."""
 
 
 class PayloadLog:
@@ -44,32 +44,36 @@ class PayloadLog:
         """Hands the chosen requests to the sink."""
         now = self._clock()
         for request, inputs, outputs in batch:
-            if crc32(request.encode()) < self._below and inputs:
-                size = sum(_size(array) for array in (*inputs, *outputs))
+            if self._takes(request) and inputs:
                 # outputs are often views of a whole batch, and inputs of a request's body
-                self.sink.add((request, now, [a.copy() for a in inputs], [a.copy() for a in outputs]), len(inputs[0]), size)
+                self._add([request], now, [a.copy() for a in inputs], [a.copy() for a in outputs])
 
     def observe_rows(self, requests: Sequence[str], inputs: Sequence[Array], outputs: Sequence[Array]) -> None:
         """The same for requests of one row each, whose arrays are stacked."""
-        if self._below:
-            self.observe(
-                [
-                    (request, [array[at : at + 1] for array in inputs], [array[at : at + 1] for array in outputs])
-                    for at, request in enumerate(requests)
-                    if crc32(request.encode()) < self._below
-                ]
-            )
+        if not self._below:
+            return
+        chosen = [at for at, request in enumerate(requests) if self._takes(request)]
+        if chosen:
+            kept = [requests[at] for at in chosen]
+            self._add(kept, self._clock(), [array[chosen] for array in inputs], [array[chosen] for array in outputs])
+
+    def _takes(self, request: str) -> bool:
+        return crc32(request.encode()) < self._below
+
+    def _add(self, requests: list[str], now: float, inputs: Sequence[Array], outputs: Sequence[Array]) -> None:
+        size = sum(_size(array) for array in (*inputs, *outputs))
+        self.sink.add((requests, now, inputs, outputs), len(inputs[0]), size)
 
     def keep(self, request: str, inputs: Named, outputs: Named, names: tuple[str, ...]) -> None:
         """The same for what application code took and gave, arrays by name, which nobody changes; `names`: those of the model's only input.
         The sink's table is `table_by_name`."""
-        if crc32(request.encode()) >= self._below:
+        if not self._takes(request):
             return
         sides = [list(side.values()) for side in (inputs, outputs)]
         tensors = [_described(side) for side in (inputs, outputs)]
         signature = Signature(tensors[0], tensors[1], names if len(tensors[0]) == 1 else ())
         size = sum(_size(array) for side in sides for array in side)
-        self.sink.add((signature, (request, self._clock(), *sides)), len(sides[0][0]), size)
+        self.sink.add((signature, ([request], self._clock(), *sides)), len(sides[0][0]), size)
 
 
 def table_by_name(kept: Sequence[tuple[Signature, Kept]]) -> columns.Columns:
@@ -88,8 +92,8 @@ def table_of(signature: Signature) -> Callable[[Sequence[Kept]], columns.Columns
     def table(kept: Sequence[Kept]) -> columns.Columns:
         counts = [len(inputs[0]) for _, _, inputs, _ in kept]
         found: dict[str, Any] = {
-            "request_id": columns.texts([request for (request, _, _, _), n in zip(kept, counts, strict=True) for _ in range(n)]),
-            "row": columns.values(np.concatenate([np.arange(n, dtype=np.int32) for n in counts])),
+            "request_id": columns.texts(chain.from_iterable(_by_row(ids, n) for (ids, *_), n in zip(kept, counts, strict=True))),
+            "row": columns.values(np.concatenate([_numbers(ids, n) for (ids, *_), n in zip(kept, counts, strict=True)])),
             "time": columns.times(np.repeat([at for _, at, _, _ in kept], counts).tolist()),
         }
         sides = (
@@ -105,6 +109,15 @@ def table_of(signature: Signature) -> Callable[[Sequence[Kept]], columns.Columns
         return found
 
     return table
+
+
+def _by_row(requests: Sequence[str], rows: int) -> Sequence[str]:
+    return requests if len(requests) == rows else [*requests] * rows
+
+
+def _numbers(requests: Sequence[str], rows: int) -> Array:
+    """Of the rows within their requests."""
+    return np.zeros(rows, dtype=np.int32) if len(requests) == rows else np.arange(rows, dtype=np.int32)
 
 
 def _columns(tensor: Tensor, array: Array, names: Sequence[str]) -> list[tuple[str, Array]]:

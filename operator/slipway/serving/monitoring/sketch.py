@@ -104,11 +104,12 @@ class Sketch:
     def of(cls, layout: Layout, arrays: Sequence[Array]) -> Sketch:
         """Of the rows in a model's tensors, given in the order of its signature."""
         rows = len(arrays[0]) if arrays else 0
-        matrix = layout.matrix(arrays)[:, : len(layout.numbers)]
+        # by features, so that what is compared with one number stands together
+        columns = np.ascontiguousarray(layout.matrix(arrays)[:, : len(layout.numbers)].T)
         with np.errstate(invalid="ignore"):
-            above = np.count_nonzero(matrix[:, :, np.newaxis] > layout.edges, axis=0)
-            outside = np.count_nonzero((matrix < layout.low) | (matrix > layout.high), axis=0)
-        return cls(rows, above, np.count_nonzero(np.isnan(matrix), axis=0), outside, layout.texts(arrays))
+            above = _count(columns[:, np.newaxis, :] > layout.edges[:, :, np.newaxis])
+            outside = _count((columns < layout.low[:, np.newaxis]) | (columns > layout.high[:, np.newaxis]))
+        return cls(rows, above, _count(np.isnan(columns)), outside, layout.texts(arrays))
 
     def add(self, other: Sketch) -> None:
         """Adds the counts of `other`, of the same layout."""
@@ -122,6 +123,13 @@ class Sketch:
     def copy(self) -> Sketch:
         """An independent one."""
         return Sketch(self.rows, self.above.copy(), self.missing.copy(), self.outside.copy(), [Counter(t) for t in self.texts])
+
+
+def _count(found: NDArray[np.bool_]) -> Ints:
+    """How often there is True along the last axis. Counted as bits: `numpy.count_nonzero` along an axis adds up whole numbers, which
+    took most of the time that watching took."""
+    counted: Ints = np.bitwise_count(np.packbits(found, axis=-1)).sum(axis=-1, dtype=np.int64)
+    return counted
 
 
 def counts_of(layout: Layout, sketch: Sketch) -> dict[str, list[int]]:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from math import inf, log1p
 from random import getrandbits
 from time import time_ns
 from typing import Any, Final
 
 from slipway.serving import log
 
-_LOW: Final = (1 << 64) - 1
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
 
@@ -33,17 +33,21 @@ class Tracer:
         self._extract = TraceContextTextMapPropagator().extract
         self._kind = SpanKind.SERVER
         self._ids = ids
-        self._below = round(part * (1 << 64)) if part < 1 else None
+        self._part = part
+        self._pass = _until_next(part)
+        """New traces to be passed over before the next that is taken."""
 
     def takes(self, headers: Mapping[str, str]) -> bool:
         """Whether a request may be sampled, asked right before `answered`. Most are not, and what the library does to find that out
-        takes as long as a prediction; so the sampler's own rule, the lower half of the trace id, is looked at before."""
-        if self._below is None or "traceparent" in headers:
+        takes as long as a prediction, and drawing a trace id for each a tenth; so it is drawn how many are passed over, which comes
+        to the same, and a trace id only where the sampler's own rule, the lower half of the id, takes it."""
+        if self._part >= 1 or "traceparent" in headers:
             return True
-        trace = getrandbits(128)
-        if trace & _LOW >= self._below:
+        if self._pass:
+            self._pass -= 1
             return False
-        self._ids.next_trace = trace
+        self._pass = _until_next(self._part)
+        self._ids.next_trace = getrandbits(64) << 64 | int(_chance() * self._part * (1 << 64))
         return True
 
     def answered(
@@ -84,6 +88,18 @@ class Ids:
     def is_trace_id_random(self) -> bool:
         """As W3C's level 2 asks."""
         return True
+
+
+def _chance() -> float:
+    """From 0 up to, and not, 1."""
+    return getrandbits(53) / (1 << 53)
+
+
+def _until_next(part: float) -> float:
+    """How many are passed over before one is taken, when each is with probability `part`."""
+    if part <= 0:
+        return inf
+    return 0 if part >= 1 else log1p(-_chance()) // log1p(-part)
 
 
 def part_of(environment: Mapping[str, str]) -> float:

@@ -165,6 +165,30 @@ def test_a_sample_is_of_the_same_requests_everywhere() -> None:
     assert 60 < len(chosen[0]) < 140
 
 
+def test_requests_of_one_row_are_kept_as_if_they_had_come_alone() -> None:
+    X, label = np.arange(400, dtype=np.float32).reshape(200, 2), np.arange(200)
+    outputs = [label, np.full((200, 2), 0.5, dtype=np.float32)]
+    ids = [f"id-{n}" for n in range(200)]
+    kept = []
+    for together in (True, False):
+        store = MemoryStore()
+        log = PayloadLog(Sink("p", table_of(SIGNATURE), store.put), 0.25, clock=lambda: 1_700_000_000.5)
+        if together:
+            log.observe_rows(ids[:150], [X[:150]], [one[:150] for one in outputs])
+            log.observe_rows(ids[150:151], [X[150:151]], [one[150:151] for one in outputs])
+            log.observe_rows(ids[151:], [X[151:]], [one[151:] for one in outputs])
+        else:
+            log.observe([(ids[n], [X[n : n + 1]], [one[n : n + 1] for one in outputs]) for n in range(200)])
+        log.sink.close(60)
+        kept.append([row for one in stored(store) for row in one.to_pylist()])
+    assert kept[0] == kept[1]
+    assert {row["row"] for row in kept[0]} == {0}
+    assert 20 < len(kept[0]) < 90
+    assert all(
+        row["request_id"] == f"id-{row['output.label']}" and row["input.age"] == 2 * row["output.label"] for row in kept[0]
+    )
+
+
 def test_texts_and_columns_of_their_own_are_kept_too() -> None:
     signature = Signature((Tensor("town", "BYTES", (-1, 1)), Tensor("age", "INT64", (-1, 1))), (Tensor("label", "BYTES", (-1,)),))
     store = MemoryStore()

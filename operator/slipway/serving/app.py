@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from time import perf_counter
@@ -162,6 +162,21 @@ class App:
                 "request", method=exchange.method, path=exchange.path[:500], status=exchange.status,
                 ms=round(seconds * 1000, 3), client=exchange.wire.peer, request_id=exchange.id,
             )  # fmt: skip
+
+    def answered_all(self, exchanges: Sequence[Exchange]) -> None:
+        """Counts, all at once."""
+        route = exchanges[0].note
+        if self._access_log or not isinstance(route, Direct):
+            for exchange in exchanges:
+                self.answered(exchange)
+            return
+        now = perf_counter()
+        self.metrics.answered_all(route.model, route.name, [exchange.started for exchange in exchanges], now)
+        tracer = self.tracer
+        if tracer is not None and route.model:
+            for exchange in exchanges:
+                if tracer.takes(exchange.headers):
+                    _trace(tracer, route, exchange, now - exchange.started)
 
     async def _post(self, route: Post, exchange: Exchange) -> None:
         exchange.reply(200, await route.answer(exchange.body))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -19,7 +19,7 @@ from typing import Any, Final, TypeGuard
 import numpy as np
 
 from slipway.serving.costs import Costs
-from slipway.serving.errors import BadInput, Busy, ModelFailed
+from slipway.serving.errors import Busy, ModelFailed
 from slipway.serving.formats import Model
 from slipway.serving.metrics import Metrics
 from slipway.serving.monitoring.observer import REQUEST, Observer
@@ -80,7 +80,7 @@ class Batcher:
         self._model = model
         self._metrics = metrics
         self._observer = observer
-        self._outputs = model.signature.outputs
+        self._outputs = [(tensor, tensor.dtype, tensor.datatype == "BYTES") for tensor in model.signature.outputs]
         self._max_batch = max_batch if stack and model.signature.by_rows else 0
         self._max_queue = max_queue
         self._queue: deque[Item | Row] = deque()
@@ -137,14 +137,16 @@ class Batcher:
         if not batch:
             return
         self._running += 1
-        now = perf_counter()
-        self._metrics.queue_seconds.observe_all([now - item.since for item in batch])
+        self._metrics.queue_seconds.observe_since([item.since for item in batch], perf_counter())
         stacked = None
-        if self.single is not None and _all_rows(batch):
-            stacked = self.single.stack(batch)
+        rows = len(batch)
+        if self.single is not None:
+            if _all_rows(batch):
+                stacked = self.single.stack(batch)
             if stacked is None:
                 batch = _sifted(batch)
-        rows = sum([item.rows for item in batch])
+        if stacked is None:
+            rows = sum([item.rows for item in batch])
         if not rows:
             self._running -= 1
             self._go_on(loop)
@@ -159,8 +161,13 @@ class Batcher:
 
     def _next(self) -> Sequence[Item | Row]:
         """The items of the next batch, in the order of their arrival; those whose request has gone are passed over."""
+        queue = self._queue
+        if len(queue) <= self._max_batch and self.single is not None and _all_rows(queue):
+            whole = [row for row in queue if not row.exchange.gone]
+            self._queue.clear()
+            return whole
         batch: list[Item | Row] = []
-        rows, queue = 0, self._queue
+        rows = 0
         while queue:
             item = queue[0]
             if batch and (rows + item.rows > self._max_batch or item.kind != batch[0].kind):
@@ -197,8 +204,8 @@ class Batcher:
 
     def _checked(self, arrays: Sequence[Array], rows: int | None) -> list[Array]:
         outputs = self._model.run(arrays)
-        for output, tensor in zip(outputs, self._outputs, strict=True):
-            if output.dtype != tensor.dtype and not (tensor.datatype == "BYTES" and output.dtype.kind in "UST"):
+        for output, (tensor, dtype, is_text) in zip(outputs, self._outputs, strict=True):
+            if output.dtype is not dtype and output.dtype != dtype and not (is_text and output.dtype.kind in "UST"):
                 raise ModelFailed(f"output {tensor.name!r} is of {output.dtype}, {tensor.datatype} was promised")
             if rows is not None and (output.ndim == 0 or len(output) != rows):
                 there = len(output) if output.ndim else "no"
@@ -214,11 +221,14 @@ class Batcher:
         outputs: list[Array] | _Each,
     ) -> None:
         self._running -= 1
-        if stacked is not None and not isinstance(outputs, _Each) and self._answered(batch, outputs):
-            if self._observer is not None:
-                self._observer.observe_rows([item.request for item in batch], [stacked], outputs)
-        else:
+        if stacked is None or isinstance(outputs, _Each):
             self._finish_each(batch, rows, outputs)
+        else:
+            if not self._answered(batch, outputs):
+                self._finish_each(batch, rows, outputs, watched=True)
+            if self._observer is not None:
+                assert _all_rows(batch)
+                self._observer.observe_rows([row.exchange.id for row in batch], [stacked], outputs)
         self._metrics.run_seconds.observe(self._costs.last)
         self._go_on(loop)
 
@@ -232,7 +242,10 @@ class Batcher:
                 row.finish(row, error)
             return True
 
-    def _finish_each(self, batch: Sequence[Item | Row], rows: int, outputs: list[Array] | _Each) -> None:
+    def _finish_each(
+        self, batch: Sequence[Item | Row], rows: int, outputs: list[Array] | _Each, *, watched: bool = False
+    ) -> None:
+        """`watched`: what the observer is told is told elsewhere."""
         answers: Sequence[Answer]
         if isinstance(outputs, _Each):
             answers = outputs.answers
@@ -247,7 +260,7 @@ class Batcher:
         for item, answer in zip(batch, answers, strict=False):
             if not item.gone:
                 item.finish(item, answer)
-        if self._observer is not None:
+        if self._observer is not None and not watched:
             told = answers if answers or isinstance(outputs, _Each) else _parted(batch, outputs)
             self._observer.observe(
                 [(item.request, item.arrays, got) for item, got in zip(batch, told, strict=True) if isinstance(got, list)]
@@ -266,18 +279,23 @@ class _Each:
     answers: list[Answer]
 
 
-def _all_rows(batch: Sequence[Item | Row]) -> TypeGuard[Sequence[Row]]:
+def _all_rows(batch: Iterable[Item | Row]) -> TypeGuard[Sequence[Row]]:
     return set(map(type, batch)) == _ROWS_ALONE
 
 
-def _sifted(batch: Sequence[Row]) -> list[Item]:
-    """Answers the rows that are wrong; gives the others."""
+def _sifted(batch: Sequence[Item | Row]) -> list[Item]:
+    """The requests in `batch` as they are read in the usual way: what looked like a row may be something else. Answers those that
+    are wrong."""
     right = []
-    for row in batch:
+    for item in batch:
+        if isinstance(item, Item):
+            right.append(item)
+            continue
         try:
-            right.append(Item(row.arrays, 1, row.finish, row.request, row.note))
-        except BadInput as error:
-            row.finish(row, error)
+            request = item.usual()
+            right.append(Item(request.arrays, request.rows, item.finish, item.request, (item.exchange, request)))
+        except Exception as error:
+            item.finish(item, error)
     return right
 
 

@@ -57,7 +57,11 @@ class Endpoints:
         self._pipeline = pipeline
         self._platform = f"{model.format}_{'onnxruntime' if model.format == 'onnx' else 'sklearn'}"
         self._writer = v2.InferWriter(self._name, self._version)
-        self._single = Rows.of(model.signature, self._writer) if pipeline is None else None
+        quick = model.signature.quick if pipeline is None and model.signature.by_rows else None
+        self._single: Rows | None = None
+        """Reads rows of floats; None for models that take something else."""
+        if quick is not None:
+            self._single = Rows(quick, model.signature.outputs, self._writer, self._finish, self._request)
         if pipeline is None:
             batcher.write_stacked = self._write_stacked
             batcher.single = self._single
@@ -91,9 +95,9 @@ class Endpoints:
         """``POST /v2/models/<model>/infer``."""
         single, headers = self._single, exchange.headers
         if single is not None and binary.HEADER not in headers and "content-encoding" not in headers:
-            row = single.read(exchange.body)
+            row = single.read(exchange)
             if row is not None:
-                self._batcher.submit(Row(exchange, row[0], row[1], single, self._finish))
+                self._batcher.submit(row)
                 return
         body, tail = self._parts(exchange)
         request = v2.read_infer(read_object(body), self._signature, self._max_rows, tail)
@@ -165,6 +169,10 @@ class Endpoints:
         """A v2 body: its JSON, and the binary tensors behind it."""
         body, length = self._plain(exchange), exchange.headers.get(binary.HEADER)
         return (body, None) if length is None else binary.split(body, length)
+
+    def _request(self, body: bytes) -> v2.InferRequest:
+        """A plain v2 body."""
+        return v2.read_infer(read_object(body), self._signature, self._max_rows)
 
     def _submit(self, exchange: Exchange, arrays: list[Array], rows: int, how: Any) -> None:
         item = Item(arrays, rows, self._finish, exchange.id, (exchange, how))

@@ -34,15 +34,17 @@ class Histogram:
         self.counts[bisect_left(self.bounds, value)] += 1
         self.sum += value
 
-    def observe_all(self, values: Sequence[float]) -> None:
-        """Counts `values`, of which there are some."""
-        if max(values) <= self.bounds[0]:  # nothing waits on a server that keeps up
-            self.counts[0] += len(values)
-        else:
-            counts, bounds = self.counts, self.bounds
-            for value in values:
-                counts[bisect_left(bounds, value)] += 1
-        self.sum += sum(values)
+    def observe_since(self, starts: Sequence[float], now: float) -> None:
+        """Counts the times from `starts`, of which there are some, to `now`."""
+        counts, left, starts = self.counts, len(starts), sorted(starts)
+        for at, bound in enumerate(self.bounds):
+            longer = bisect_left(starts, now - bound, 0, left)
+            counts[at] += left - longer
+            left = longer
+            if not left:
+                break
+        counts[-1] += left
+        self.sum += len(starts) * now - sum(starts)
 
     def cumulative(self) -> list[tuple[str, float]]:
         """``(le, count)`` for each bound, as the exposition format wants it."""
@@ -89,6 +91,14 @@ class Metrics:
             series = self.series[model, endpoint] = Series()
         series.requests[status] = series.requests.get(status, 0) + 1
         series.latency.observe(seconds)
+
+    def answered_all(self, model: str, endpoint: str, starts: Sequence[float], now: float) -> None:
+        """Requests that began at `starts` were answered with 200 at `now`."""
+        series = self.series.get((model, endpoint))
+        if series is None:
+            series = self.series[model, endpoint] = Series()
+        series.requests[200] = series.requests.get(200, 0) + len(starts)
+        series.latency.observe_since(starts, now)
 
     def render(self) -> bytes:
         """The Prometheus text format."""

@@ -126,6 +126,21 @@ def test_a_row_that_the_model_fails_on_fails_alone() -> None:
     assert [status for status, _ in got] == [200, 500, 200]
 
 
+_ELSE = b'{"inputs":[{"name":"X","shape":[1,3],"datatype":"FP32","data":[1,2,3],"shape":[2,3],"data":[1,2,3,4,5,6]}],"id":"b"}'
+_PLAIN = b'{"inputs":[{"name":"X","shape":[1,3],"datatype":"FP32","data":[%s]}],"id":"b"}'
+
+
+@pytest.mark.parametrize("beside", [request([7, 8, 9]), request([7, 8, 9], outputs=[{"name": "row"}, {"name": "label"}])])
+def test_what_begins_and_ends_as_a_row_and_is_two_is_answered_two(beside: bytes) -> None:
+    """Beside rows, and beside requests that are read in the usual way."""
+    got, model, _ = infer([_PLAIN % b"0,0,0", _ELSE, beside, _PLAIN % b"4,5,6"])
+    assert model.runs == [5]
+    rows = [{one["name"]: one for one in answer["outputs"]}["row"] for _, answer in got]
+    assert [row["shape"] for row in rows] == [[1, 3], [2, 3], [1, 3], [1, 3]]
+    assert [row["data"] for row in rows] == [[0, 0, 0], [1, 2, 3, 4, 5, 6], [7, 8, 9], [4, 5, 6]]
+    assert [answer.get("id") for _, answer in got] == ["b", "b", None, "b"]
+
+
 def test_who_has_left_is_not_computed_for() -> None:
     got, model, _ = infer([request([at, 0, 0]) for at in range(4)], leave=2)
     assert got[2] is None

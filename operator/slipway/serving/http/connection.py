@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import inf
 from time import perf_counter
 from typing import Any, Protocol
@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
-from slipway.serving.http.exchange import Exchange
+from slipway.serving.http.exchange import OK_JSON, Exchange
 from slipway.serving.http.limits import Limits
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -41,6 +41,9 @@ class Application(Protocol):
     def answered(self, exchange: Exchange) -> None:
         """The answer is on its way, or (status 499) the client went away before."""
 
+    def answered_all(self, exchanges: Sequence[Exchange]) -> None:
+        """The same for some that were answered with 200, all of one endpoint."""
+
 
 class Site:
     """What all connections of a server share."""
@@ -59,12 +62,47 @@ class Site:
         self.idle_event: Callable[[], None] | None = None
         """Called whenever `in_flight` falls to 0."""
 
+    def settle(self, count: int, size: int) -> None:
+        """So many requests, with bodies of so many bytes, are no longer in flight."""
+        self.in_flight -= count
+        self.buffered -= size
+        if not self.in_flight and self.idle_event is not None:
+            self.idle_event()
+
+
+def reply_all(exchanges: Sequence[Exchange], bodies: Sequence[bytes]) -> None:
+    """Answers each with 200 and its JSON, as `Exchange.reply` does, and has them counted together. All are of one endpoint."""
+    if not exchanges:
+        return
+    first = exchanges[0].wire
+    site = first.site if type(first) is Connection else None
+    size, done = 0, []
+    if site is not None and not site.draining:
+        deadline, date = perf_counter() + site.limits.idle, site.date.decode()
+    else:
+        site = None
+    try:
+        for exchange, body in zip(exchanges, bodies, strict=True):
+            wire = exchange.wire
+            if site is None or type(wire) is not Connection or not wire.only_waits_for(exchange, site):
+                exchange.reply(200, body)
+                continue
+            exchange.gone = True
+            exchange.status = 200
+            size += len(exchange.body)
+            done.append(exchange)
+            wire.write_last(f"{OK_JSON}{len(body)}\r\nx-request-id: {exchange.id}\r\n{date}\r\n".encode() + body, deadline)
+    finally:
+        if site is not None and done:
+            site.settle(len(done), size)
+            site.application.answered_all(done)
+
 
 class Connection(asyncio.Protocol):
     """One client. `deadline`: when the present state has lasted too long."""
 
     def __init__(self, site: Site) -> None:
-        self._site = site
+        self.site = site
         self._application = site.application
         self._parser: Any = HttpRequestParser(self)
         self._transport: Any = None
@@ -91,13 +129,13 @@ class Connection(asyncio.Protocol):
         self._transport = transport
         address = transport.get_extra_info("peername")
         self.peer = f"{address[0]}:{address[1]}" if isinstance(address, tuple) else "-"
-        connections = self._site.connections
+        connections = self.site.connections
         connections.add(self)
-        if len(connections) > self._site.limits.max_connections:
+        if len(connections) > self.site.limits.max_connections:
             self._early("", "", {})
-            self._refuse(503, f"{self._site.limits.max_connections} connections are open already: try again")
+            self._refuse(503, f"{self.site.limits.max_connections} connections are open already: try again")
             return
-        self.deadline = perf_counter() + self._site.limits.idle
+        self.deadline = perf_counter() + self.site.limits.idle
 
     def data_received(self, data: bytes) -> None:
         if self._closing:
@@ -106,7 +144,7 @@ class Connection(asyncio.Protocol):
             self._begun = True
             self._head = 0
             if self._busy is None:
-                self.deadline = perf_counter() + self._site.limits.head_timeout
+                self.deadline = perf_counter() + self.site.limits.head_timeout
         if self._reading is None:
             self._head += len(data)
         try:
@@ -117,18 +155,18 @@ class Connection(asyncio.Protocol):
         except HttpParserError as error:
             if not self._closing:
                 self._malformed(error)
-        if self._reading is None and self._begun and self._head > self._site.limits.max_head and not self._closing:
+        if self._reading is None and self._begun and self._head > self.site.limits.max_head and not self._closing:
             self._early("", self._url.decode("latin-1")[:200], {})
-            self._refuse(431, f"head: more than {self._site.limits.max_head} bytes")
+            self._refuse(431, f"head: more than {self.site.limits.max_head} bytes")
 
     def pause_writing(self) -> None:
         self._stalled = True
-        self.deadline = perf_counter() + self._site.limits.timeout
+        self.deadline = perf_counter() + self.site.limits.timeout
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         self._stalled = False
-        self.deadline = perf_counter() + (self._site.limits.linger if self._closing else self._site.limits.idle)
+        self.deadline = perf_counter() + (self.site.limits.linger if self._closing else self.site.limits.idle)
         self._transport.resume_reading()
         self._next()
 
@@ -137,14 +175,14 @@ class Connection(asyncio.Protocol):
         return False
 
     def connection_lost(self, _error: Exception | None) -> None:
-        self._site.connections.discard(self)
+        self.site.connections.discard(self)
         self._closing = True
         self._drop_body()
         busy, self._busy = self._busy, None
         waiting, self._waiting = list(self._waiting), deque()
         for exchange in (busy, *waiting):
             if exchange is not None:
-                self._settle(exchange)
+                self.site.settle(1, len(exchange.body))
                 if not exchange.gone:
                     exchange.status = 499
                     exchange.abandon()
@@ -165,11 +203,11 @@ class Connection(asyncio.Protocol):
         key = _NAMES.get(name) or name.decode("latin-1").lower()
         if key in headers:
             headers[key] += "," + value.decode("latin-1")
-        elif len(headers) < self._site.limits.max_headers:
+        elif len(headers) < self.site.limits.max_headers:
             headers[key] = value.decode("latin-1")
         else:
             self._early("", "", {})
-            self._refuse(431, f"head: more than {self._site.limits.max_headers} headers")
+            self._refuse(431, f"head: more than {self.site.limits.max_headers} headers")
 
     def on_headers_complete(self) -> None:
         if self._closing:
@@ -182,10 +220,10 @@ class Connection(asyncio.Protocol):
             path = unquote(path, errors="replace")
         exchange = self._reading = Exchange(self, method, path, query, headers, keep_alive)
         if self._busy is None:
-            self.deadline = exchange.started + self._site.limits.timeout
+            self.deadline = exchange.started + self.site.limits.timeout
         length = headers.get("content-length")
-        if length is not None and int(length) > self._site.limits.max_body:
-            self._refuse(413, f"body: {length} bytes, at most {self._site.limits.max_body}")
+        if length is not None and int(length) > self.site.limits.max_body:
+            self._refuse(413, f"body: {length} bytes, at most {self.site.limits.max_body}")
         elif not self._application.accepts(exchange):
             self._closing = True
         elif "expect" in headers and headers["expect"].lower() == "100-continue" and self._busy is None:
@@ -195,10 +233,10 @@ class Connection(asyncio.Protocol):
         if self._closing:
             return
         self._size += len(data)
-        self._site.buffered += len(data)
-        if self._size > self._site.limits.max_body:
-            self._refuse(413, f"body: more than {self._site.limits.max_body} bytes")
-        elif self._site.buffered > self._site.limits.max_buffered:
+        self.site.buffered += len(data)
+        if self._size > self.site.limits.max_body:
+            self._refuse(413, f"body: more than {self.site.limits.max_body} bytes")
+        elif self.site.buffered > self.site.limits.max_buffered:
             self._refuse(503, "too many large requests at once: try again")
         else:
             self._pieces.append(data)
@@ -211,8 +249,8 @@ class Connection(asyncio.Protocol):
         pieces = self._pieces
         exchange.body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         self._pieces, self._size = [], 0
-        self._site.in_flight += 1
-        if self._busy is not None or self._stalled:
+        self.site.in_flight += 1
+        if self._busy is not None or self._stalled or self._waiting:  # between two answers nobody may overtake who waits
             self._waiting.append(exchange)
             if len(self._waiting) >= _PIPELINED:
                 self._transport.pause_reading()
@@ -224,12 +262,12 @@ class Connection(asyncio.Protocol):
 
     def send(self, exchange: Exchange, head: bytes, body: bytes) -> None:
         """Writes the answer of `exchange`, which ends the connection when either side wants that."""
-        site = self._site
+        site = self.site
         if exchange is self._reading:
             # refused before its body was there
             exchange.keep_alive = False
         else:
-            self._settle(exchange)
+            self.site.settle(1, len(exchange.body))
         last = not exchange.keep_alive or site.draining
         end = b"connection: close\r\n\r\n" if last else b"\r\n"
         self._transport.write(b"".join((head, site.date, end, body if exchange.method != "HEAD" else b"")))
@@ -243,6 +281,16 @@ class Connection(asyncio.Protocol):
         if self._waiting:
             asyncio.get_running_loop().call_soon(self._next)
 
+    def only_waits_for(self, exchange: Exchange, site: Site) -> bool:
+        """Whether to answer `exchange`, which is not answered yet, is all that there is to do on this connection."""
+        return self._busy is exchange and exchange.keep_alive and not self._waiting and not self._stalled and self.site is site
+
+    def write_last(self, answer: bytes, deadline: float) -> None:
+        """Writes the answer that the connection only waited for."""
+        self._busy = None
+        self.deadline = deadline
+        self._transport.write(answer)
+
     def expire(self) -> None:
         """The present state has lasted too long."""
         if self._transport is None or self._transport.is_closing():
@@ -250,12 +298,12 @@ class Connection(asyncio.Protocol):
         if self._closing or self._stalled:
             self._transport.abort()
         elif self._busy is not None:
-            self._application.refuse(self._busy, 504, f"no answer from the model within {self._site.limits.timeout:g} s")
+            self._application.refuse(self._busy, 504, f"no answer from the model within {self.site.limits.timeout:g} s")
         elif self._reading is not None:
-            self._refuse(408, f"body: not all there after {self._site.limits.timeout:g} s")
+            self._refuse(408, f"body: not all there after {self.site.limits.timeout:g} s")
         elif self._begun:
             self._early("", self._url.decode("latin-1")[:200], {})
-            self._refuse(408, f"head: not all there after {self._site.limits.head_timeout:g} s")
+            self._refuse(408, f"head: not all there after {self.site.limits.head_timeout:g} s")
         else:
             self._transport.close()
 
@@ -270,7 +318,7 @@ class Connection(asyncio.Protocol):
         """Goes on with what came while another request was being answered."""
         if self._busy is None and self._waiting and not self._stalled and not self._closing:
             exchange = self._busy = self._waiting.popleft()
-            self.deadline = perf_counter() + self._site.limits.timeout
+            self.deadline = perf_counter() + self.site.limits.timeout
             if len(self._waiting) < _PIPELINED:
                 self._transport.resume_reading()
             self._application.handle(exchange)
@@ -300,25 +348,17 @@ class Connection(asyncio.Protocol):
         self._closing = True
         self._busy = None
         for exchange in self._waiting:
-            self._settle(exchange)
+            self.site.settle(1, len(exchange.body))
             exchange.abandon()
         self._waiting.clear()
         if lingering and self._transport.can_write_eof():
             # closing with bytes unread would make the system discard the answer
             self._transport.write_eof()
-            self.deadline = perf_counter() + self._site.limits.linger
+            self.deadline = perf_counter() + self.site.limits.linger
         else:
             self._transport.close()
-            self.deadline = perf_counter() + self._site.limits.timeout
-
-    def _settle(self, exchange: Exchange) -> None:
-        """`exchange` is no longer in flight."""
-        site = self._site
-        site.in_flight -= 1
-        site.buffered -= len(exchange.body)
-        if not site.in_flight and site.idle_event is not None:
-            site.idle_event()
+            self.deadline = perf_counter() + self.site.limits.timeout
 
     def _drop_body(self) -> None:
-        self._site.buffered -= self._size
+        self.site.buffered -= self._size
         self._pieces, self._size = [], 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from time import perf_counter
-from typing import Protocol
+from typing import Final, Protocol
 
 JSON = "application/json"
 
@@ -60,7 +60,7 @@ class Exchange:
         self.gone = True
         self.status = status
         if status == 200 and not headers and content_type == JSON:
-            head = f"{_OK_JSON}{len(body)}\r\nx-request-id: {self.id}\r\n"
+            head = f"{OK_JSON}{len(body)}\r\nx-request-id: {self.id}\r\n"
         else:
             lines = "".join([f"{name}: {value.translate(_ONE_LINE)}\r\n" for name, value in headers])
             head = (
@@ -79,4 +79,5 @@ class Exchange:
 
 _ONE_LINE = dict.fromkeys((*range(32), 127), " ")
 """What would end a header, or must not be in one, becomes a blank."""
-_OK_JSON = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: "
+OK_JSON: Final = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: "
+"""The head of an answer with 200 and JSON, up to its length."""

@@ -112,7 +112,9 @@ class InferWriter:
     def __init__(self, model: str, version: str) -> None:
         start = orjson.dumps({"model_name": model, "model_version": version})
         self._start = start[:-1] + b',"outputs":['
-        self._row_starts: dict[tuple[str, tuple[int, ...]], bytes] = {}
+        self._row_key: list[tuple[str | int, ...]] = []
+        self._row_starts: list[bytes] = []
+        """For the names and shapes in `_row_key`, those of the last batch: a model's outputs hardly ever change theirs."""
 
     def write(
         self, outputs: Sequence[tuple[Tensor, Array]], request_id: str | None = None, binary: tuple[bool, ...] | None = None
@@ -133,42 +135,40 @@ class InferWriter:
     def write_single_rows(self, outputs: Sequence[tuple[Tensor, Array]], ids: Sequence[str | None]) -> list[bytes] | None:
         """One response for each row of stacked outputs, all as JSON: each tensor is written once and cut apart. None for
         outputs that are neither ``[n]`` nor ``[n, k]``."""
-        starts, ends = [], _NO_ID if ids.count(None) == len(ids) else [_end(id_) for id_ in ids]
+        ends = _NO_ID if ids.count(None) == len(ids) else [_end(id_) for id_ in ids]
         columns = []
-        for tensor, array in outputs:
+        for _, array in outputs:
             if array.ndim not in (1, 2) or 0 in array.shape:
                 return None
-            starts.append(self._row_start(tensor, array.shape[1:]))
             columns.append(_row_texts(array))
+        starts = self._starts(outputs)
         if len(columns) == 1:
-            first = self._start + starts[0]
+            (first,) = starts
             if ends is _NO_ID:
                 return [first + text + b"]}]}" for text in columns[0]]
             return [b"".join((first, text, b"]}", end)) for text, end in zip(columns[0], ends, strict=True)]
         if len(columns) == 2:
-            first, second = self._start + starts[0], b"]}," + starts[1]
+            first, second = starts
             if ends is _NO_ID:
                 return [b"".join((first, left, second, right, b"]}]}")) for left, right in zip(*columns, strict=True)]
             return [b"".join((first, left, second, right, b"]}", end)) for left, right, end in zip(*columns, ends, strict=True)]
-        rows = zip(*[[start + text + b"]}" for text in texts] for start, texts in zip(starts, columns, strict=True)], strict=True)
-        return [
-            b"".join((self._start, b",".join(row), end)) for row, end in zip(rows, ends or [_end(None)] * len(ids), strict=True)
-        ]
+        rows = zip(*[[start + text for text in texts] for start, texts in zip(starts, columns, strict=True)], strict=True)
+        return [b"".join((*row, b"]}", end)) for row, end in zip(rows, ends or [_end(None)] * len(ids), strict=True)]
 
-    def _row_start(self, tensor: Tensor, lengths: tuple[int, ...]) -> bytes:
-        """A tensor of one row, up to its values."""
-        known = self._row_starts.get((tensor.name, lengths))
-        if known is None:
-            if len(self._row_starts) > _ROW_STARTS:
-                self._row_starts.clear()
-            shape = ",".join(map(str, (1, *lengths)))
-            start = orjson.dumps({"name": tensor.name, "datatype": tensor.datatype})[:-1]
-            known = self._row_starts[tensor.name, lengths] = start + f',"shape":[{shape}],"data":['.encode()
-        return known
+    def _starts(self, outputs: Sequence[tuple[Tensor, Array]]) -> list[bytes]:
+        """What stands before the values of each tensor, in a response with one row of each."""
+        key = [(tensor.name, *array.shape[1:]) for tensor, array in outputs]
+        if key != self._row_key:
+            starts: list[bytes] = []
+            for tensor, array in outputs:
+                shape = ",".join(map(str, (1, *array.shape[1:])))
+                named = orjson.dumps({"name": tensor.name, "datatype": tensor.datatype})[:-1]
+                starts.append((b"]}," if starts else self._start) + named + f',"shape":[{shape}],"data":['.encode())
+            self._row_key, self._row_starts = key, starts
+        return self._row_starts
 
 
 _NO_ID: Final[list[bytes]] = []
-_ROW_STARTS: Final = 256
 
 
 def _end(request_id: str | None) -> bytes:

@@ -12,14 +12,14 @@ from slipway.controllers.feature_view.plan import plan
 from slipway.controllers.feature_view.policy import Verdict
 from slipway.controllers.feature_view.status import status
 from slipway.controllers.feature_view.validate import Valid, validate
-from slipway.controllers.shared.stopped import stopped_status
+from slipway.controllers.shared.stopped import StoppedStatus
 from slipway.kube.port import Object
 from slipway.kube.resources import FEATURE_VIEW
-from slipway.reconcile.contract import Applied, Planned, Stalled, StatusUpdate, Transient
+from slipway.reconcile.contract import Applied, Planned, StatusUpdate
 from slipway.reconcile.deps import Deps
 
 
-class FeatureViewController:
+class FeatureViewController(StoppedStatus):
     """The five steps, in the order in which the driver takes them."""
 
     resource = FEATURE_VIEW
@@ -39,9 +39,3 @@ class FeatureViewController:
 
     def status(self, observed: Observed, applied: Applied[Verdict], now: datetime) -> StatusUpdate:
         return status(observed, applied, now)
-
-    def status_stalled(self, resource: Object, stalled: Stalled, now: datetime) -> StatusUpdate:
-        return stopped_status(resource, stalled.reason, stalled.message, now)
-
-    def status_transient(self, resource: Object, transient: Transient, now: datetime) -> StatusUpdate:
-        return stopped_status(resource, transient.reason, transient.message, now)

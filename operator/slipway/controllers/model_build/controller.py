@@ -10,15 +10,15 @@ from slipway.controllers.model_build.observed import Observed
 from slipway.controllers.model_build.plan import Decision, plan
 from slipway.controllers.model_build.status import status
 from slipway.controllers.model_build.validate import Valid, validate
-from slipway.controllers.shared.stopped import stopped_status
+from slipway.controllers.shared.stopped import StoppedStatus
 from slipway.kube.port import Object
 from slipway.kube.resources import MODEL_BUILD
-from slipway.reconcile.contract import Applied, Planned, Stalled, StatusUpdate, Transient
+from slipway.reconcile.contract import Applied, Planned, StatusUpdate
 from slipway.reconcile.deps import Deps
 from slipway.reconcile.notices import Notice
 
 
-class ModelBuildController:
+class ModelBuildController(StoppedStatus):
     """The five steps, in the order in which the driver takes them."""
 
     resource = MODEL_BUILD
@@ -38,12 +38,6 @@ class ModelBuildController:
 
     def status(self, observed: Observed, applied: Applied[Decision], now: datetime) -> StatusUpdate:
         return status(observed, applied, now)
-
-    def status_stalled(self, resource: Object, stalled: Stalled, now: datetime) -> StatusUpdate:
-        return stopped_status(resource, stalled.reason, stalled.message, now)
-
-    def status_transient(self, resource: Object, transient: Transient, now: datetime) -> StatusUpdate:
-        return stopped_status(resource, transient.reason, transient.message, now)
 
     def notices(self, resource: Object) -> tuple[Notice, ...]:
         return notices(resource)

@@ -11,16 +11,16 @@ from slipway.controllers.model_deployment.past import records_of
 from slipway.controllers.model_deployment.plan import Decision, plan
 from slipway.controllers.model_deployment.status import status
 from slipway.controllers.model_deployment.validate import Valid, validate
-from slipway.controllers.shared.stopped import stopped_status
+from slipway.controllers.shared.stopped import StoppedStatus
 from slipway.kube.port import Object
 from slipway.kube.resources import MODEL_DEPLOYMENT
-from slipway.reconcile.contract import Applied, DropPin, Move, Planned, Stalled, StatusUpdate, Transient
+from slipway.reconcile.contract import Applied, DropPin, Move, Planned, StatusUpdate
 from slipway.reconcile.deps import Deps
 from slipway.reconcile.notices import Notice
 from slipway.registry.records import RolloutRecord
 
 
-class ModelDeploymentController:
+class ModelDeploymentController(StoppedStatus):
     """The five steps, in the order in which the driver takes them."""
 
     resource = MODEL_DEPLOYMENT
@@ -40,12 +40,6 @@ class ModelDeploymentController:
 
     def status(self, observed: Observed, applied: Applied[Decision], now: datetime) -> StatusUpdate:
         return status(observed, applied, now)
-
-    def status_stalled(self, resource: Object, stalled: Stalled, now: datetime) -> StatusUpdate:
-        return stopped_status(resource, stalled.reason, stalled.message, now)
-
-    def status_transient(self, resource: Object, transient: Transient, now: datetime) -> StatusUpdate:
-        return stopped_status(resource, transient.reason, transient.message, now)
 
     def gone(self, namespace: str, name: str) -> tuple[Move, ...]:
         return (DropPin("ModelDeployment", namespace, name),)

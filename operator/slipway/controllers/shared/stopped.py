@@ -13,10 +13,20 @@ from slipway.api import conditions
 from slipway.api.conditions import Condition
 from slipway.controllers.shared.conditions import of_reason
 from slipway.kube.port import Object
-from slipway.reconcile.contract import Event, StatusUpdate
+from slipway.reconcile.contract import Event, Stalled, StatusUpdate, Transient
 
 KEPT = (conditions.AVAILABLE,)
 """Conditions that say something else than how the reconcile went."""
+
+
+class StoppedStatus:
+    """The part of a controller that says why a reconcile came to no decision: the same for all kinds."""
+
+    def status_stalled(self, resource: Object, stalled: Stalled, now: datetime) -> StatusUpdate:
+        return stopped_status(resource, stalled.reason, stalled.message, now)
+
+    def status_transient(self, resource: Object, transient: Transient, now: datetime) -> StatusUpdate:
+        return stopped_status(resource, transient.reason, transient.message, now)
 
 
 def stopped_status(resource: Object, reason: str, message: str, now: datetime) -> StatusUpdate:

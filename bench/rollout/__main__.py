@@ -35,8 +35,8 @@ from slipway.registry.registry import Registry
 
 ROOT = Path(__file__).parents[2]
 NAMESPACE = "default"
-LIMIT_SECONDS = 300.0
-"""For each phase, and for more than 500 resources 0.6 s for each."""
+LIMIT_SECONDS = 450.0
+"""For each phase, and for more than 500 resources 0.9 s for each."""
 IMAGE = "registry.example.com/slipway/serving@sha256:" + "b" * 64
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
 
@@ -155,7 +155,7 @@ async def apply_all(kube: KubeClient, names: list[str]) -> None:
 
 
 async def all_serve(kube: KubeClient, count: int, version: int) -> None:
-    limit = max(LIMIT_SECONDS, 0.6 * count)
+    limit = max(LIMIT_SECONDS, 0.9 * count)
     deadline = time.monotonic() + limit
     while True:
         found = await kube.list(MODEL_DEPLOYMENT, NAMESPACE)
@@ -168,7 +168,7 @@ async def all_serve(kube: KubeClient, count: int, version: int) -> None:
 
 async def retired(kube: KubeClient, count: int) -> None:
     """Waits until each has one pod on a node, and the revisions that served before are gone."""
-    limit = max(LIMIT_SECONDS, 0.6 * count)
+    limit = max(LIMIT_SECONDS, 0.9 * count)
     deadline = time.monotonic() + limit
     while True:
         deployments, pods = await kube.list(DEPLOYMENT, NAMESPACE), await kube.list(POD, NAMESPACE)

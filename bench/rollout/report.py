@@ -17,6 +17,8 @@ PUBLISHED: tuple[tuple[str, str, str, str], ...] = (
 )
 """What, seconds until all were ready, MiB of the controller, where it is published. Other machines, other work: neighbours, no race."""
 
+HEAD = ("", "seconds until all are right", "writes per resource", "operator MiB (peak)")
+
 
 def promises(report: dict[str, Any]) -> list[tuple[str, str, bool]]:
     """Each promise, what was measured, and whether it holds."""
@@ -34,19 +36,34 @@ def promises(report: dict[str, Any]) -> list[tuple[str, str, bool]]:
 
 def table(report: dict[str, Any]) -> str:
     """As it is printed."""
-    rows = [("", "seconds until all are right", "writes per resource", "operator MiB (peak)")]
-    for run in report["runs"]:
-        for name, phase in run["phases"].items():
-            memory = f"{phase['operator MiB']} ({phase['peak MiB']})"
-            rows.append(
-                (f"Slipway, {run['count']:,}: {name}", f"{phase['seconds']:g}", f"{phase['writes per resource']:g}", memory)
-            )
-    rows += [(what, seconds, "-", memory) for what, seconds, memory, _source in PUBLISHED]
+    rows = [HEAD, *_measured(report), *((what, seconds, "-", memory) for what, seconds, memory, _source in PUBLISHED)]
     lines = _aligned(rows)
     lines += ["", "Of others: as published, on their machines, of their kinds:"]
     lines += [f"  {what}: {source}" for what, _seconds, _memory, source in PUBLISHED]
     lines += ["", *(f"{'held  ' if held else 'BROKEN'} {promise}: {value}" for promise, value, held in promises(report))]
     return "\n".join(lines)
+
+
+def markdown(report: dict[str, Any]) -> str:
+    """As docs/architecture.md shows it."""
+    rows = [(*row, "this run") for row in _measured(report)]
+    rows += [(what, seconds, "-", memory, source) for what, seconds, memory, source in PUBLISHED]
+    machine = report["machine"]
+    load = " to ".join(f"{loads[0]:.0f}" for loads in (machine["load before"], machine["load after"]))
+    lines = [f"| {' | '.join((*HEAD, 'source'))} |", "|---|---|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)]
+    return "\n".join([*lines, "", f"{machine['cpus']} cores under a load of {load}, {report['at'][:10]}."])
+
+
+def _measured(report: dict[str, Any]) -> list[tuple[str, str, str, str]]:
+    rows = []
+    for run in report["runs"]:
+        # as they happened: the file is sorted by name
+        for name, phase in sorted(run["phases"].items(), key=lambda item: item[0] != "applied"):
+            memory = f"{phase['operator MiB']} ({phase['peak MiB']})"
+            rows.append(
+                (f"Slipway, {run['count']:,}: {name}", f"{phase['seconds']:g}", f"{phase['writes per resource']:g}", memory)
+            )
+    return rows
 
 
 def _aligned(rows: list[tuple[str, str, str, str]]) -> list[str]:

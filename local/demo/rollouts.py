@@ -73,7 +73,8 @@ def film(cluster: Cluster, name: str, scenes: Sequence[Scene]) -> Film:
     """Plays all scenes. Takes two minutes."""
     made = Film()
     programs = f"{Path(sys.executable).parent}{os.pathsep}{Path(cluster.info.kubectl).parent}"
-    base = child_environment(**cluster.info.environment())
+    registry = {"SLIPWAY_REGISTRY": f"s3://{cluster.info.buckets[0]}"}
+    base = child_environment(**cluster.info.environment() | registry)
     environment = {**base, "PATH": f"{programs}{os.pathsep}{base['PATH']}"}
     with service_url(cluster, name, NAMESPACE) as url, Traffic(url, name, [0.1, 0.2, 0.3]) as traffic:
         for words, command in scenes:

@@ -416,7 +416,7 @@ def _at_once(work: Coroutine[Any, Any, None]) -> None:
     raise AssertionError("it waits for something")
 
 
-ALL_FAULTS = (crashes, api_errors, store_errors, stale_reads, lost_events)
+ALL_FAULTS = (crashes, api_errors, store_errors, stale_reads, lost_events, two_operators)
 
 
 async def sweep(

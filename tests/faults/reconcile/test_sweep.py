@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from tests.faults.reconcile import toy
-from tests.faults.sweep import ALL_FAULTS, Reference, Report, Scenario, crashes, lost_events, run_reference, sweep
+from tests.faults.sweep import ALL_FAULTS, Reference, Report, Scenario, crashes, lost_events, run_reference, sweep, two_operators
+from tests.faults.world import Operator
 
 LIFE = Scenario(
     "toy",
@@ -44,12 +45,32 @@ async def test_a_sound_controller_passes_every_point() -> None:
         "event dropped",
         "event repeated",
         "event reordered",
+        "second operator",
         "quiescence",
         "write budget",
         "nothing left",
     ):
         assert figures[kind]["covered"] >= 1, kind
         assert figures[kind]["passed"] == figures[kind]["covered"]
+
+
+async def test_a_second_operator_does_what_the_first_was_about_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the first one then acts on what is no longer so."""
+    wrote: list[int] = []
+    look = Operator.round
+
+    async def counted(self: Operator) -> None:
+        before = self.world.api.writes
+        await look(self)
+        # the write that is held up has been counted already
+        wrote.append(self.world.api.writes - before)
+
+    monkeypatch.setattr(Operator, "round", counted)
+    report = await sweep(replace(LIFE, actions=LIFE.actions[:1], leaves_nothing=False), (two_operators,))
+    assert report.ok, report
+    assert report.figures()["second operator"]["covered"] == report.writes
+    beside = [writes for writes in wrote if writes]
+    assert len(beside) > report.writes / 2, "all but events, which the first one alone has to tell"
 
 
 async def test_every_write_is_a_crash_point() -> None:
@@ -90,4 +111,4 @@ async def test_a_limit_leaves_points_out_and_says_how_many() -> None:
     figures = report.figures()["event dropped"]
     assert figures["covered"] == 2
     assert figures["skipped"] > 0
-    assert len(ALL_FAULTS) == 5
+    assert len(ALL_FAULTS) == 6

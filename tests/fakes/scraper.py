@@ -22,6 +22,8 @@ class Behaviour:
     errors: float = 0.0
     client_errors: float = 0.0
     latency: float = 0.004
+    other_predictions: float = 0.0
+    """Population stability index of its predictions against training, over the server's window of a minute."""
     restarts_every: float = 0.0
     """Seconds after which its process starts anew, and counts from zero; 0: never."""
 
@@ -132,5 +134,11 @@ def page(behaviour: Behaviour, seconds: float, started: float) -> str:
         count = total if behaviour.latency <= bound else 0
         label = "+Inf" if bound == float("inf") else bound
         lines.append(f'slipway_request_duration_seconds_bucket{{endpoint="v2_infer",le="{label}"}} {count}')
+    minute = 'model="m",version="2",window="1m"'
+    lines += [
+        "# TYPE slipway_prediction_psi gauge",
+        f'slipway_prediction_psi{{{minute},output="y"}} {behaviour.other_predictions}',
+    ]
+    lines += ["# TYPE slipway_drift_rows gauge", f"slipway_drift_rows{{{minute}}} {int(behaviour.rate * min(seconds, 60))}"]
     lines += ["# TYPE process_start_time_seconds gauge", f"process_start_time_seconds {started}"]
     return "\n".join(lines) + "\n"

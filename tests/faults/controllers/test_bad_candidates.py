@@ -67,6 +67,20 @@ async def test_fine_until_it_has_half_of_the_requests() -> None:
     assert endpoints(world) == {first: 4}
 
 
+async def test_one_that_answers_quickly_without_an_error_and_wrong() -> None:
+    """Seen by what it answers: a mix of predictions that is not that of training. (Against the stable one's answers: test_shadow.py.)"""
+    world = deployment_world()
+    mix = {"name": "mix", "predictionMix": {"maxPSI": 0.2}, "window": "60s", "minRequests": 20}
+    first = (await served(world, canary(gates=[ERRORS, mix])))["status"]["stable"]["revision"]
+    behave(world, v2=Behaviour(other_predictions=0.9))
+    found = await settle(world, publish(2))
+    assert ready(found) == ("False", "GateFailed")
+    assert "gate mix" in found["status"]["held"]["message"]
+    assert endpoints(world) == {first: 3}
+    found = await settle(world, publish(3))
+    assert found["status"]["stable"]["version"] == 3, "the gate lets others pass"
+
+
 @pytest.mark.parametrize("warm", ["2h", "10s"])
 async def test_fine_until_an_hour_after_its_promotion(warm: str) -> None:
     world = deployment_world()

@@ -157,13 +157,25 @@ async def apply_all(kube: KubeClient, names: list[str]) -> None:
 async def all_serve(kube: KubeClient, count: int, version: int) -> None:
     limit = max(LIMIT_SECONDS, 0.9 * count)
     deadline = time.monotonic() + limit
+    told = 0.0
     while True:
         found = await kube.list(MODEL_DEPLOYMENT, NAMESPACE)
         right = [resource for resource in found if serves(resource, version)]
         if len(right) == count:
             return
-        assert time.monotonic() < deadline, f"{len(right)} of {count} after {limit:.0f} s"
+        assert time.monotonic() < deadline, f"{len(right)} of {count} after {limit:.0f} s: {await where(kube)}"
+        if time.monotonic() - told > 15:
+            told = time.monotonic()
+            print(f"  version {version}: {len(right)} of {count} right; {await where(kube)}", file=sys.stderr)
         await asyncio.sleep(1)
+
+
+async def where(kube: KubeClient) -> str:
+    """How far things are, in words."""
+    deployments, pods = await kube.list(DEPLOYMENT, NAMESPACE), await kube.list(POD, NAMESPACE)
+    placed = [pod for pod in pods if pod["spec"].get("nodeName")]
+    runs = [pod for pod in placed if pod["status"].get("phase") == "Running"]
+    return f"{len(deployments)} Deployments, {len(pods)} pods, {len(placed)} on nodes, {len(runs)} running"
 
 
 async def retired(kube: KubeClient, count: int) -> None:

@@ -145,8 +145,12 @@ def _processor() -> str:
 
 
 def _commit() -> str:
-    done = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
-    return done.stdout.strip()
+    """With "-dirty" when something was changed since, apart from these results."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], capture_output=True, text=True, check=False).stdout.strip()
+
+    return git("describe", "--always") + ("-dirty" if git("status", "--porcelain", "--", ".", ":(exclude)bench/results") else "")
 
 
 def _tell(what: str) -> None:

@@ -25,7 +25,14 @@ def kubectl(kubeconfig: Path, *words: str, stdin: str | None = None) -> str:
 def nodes(folder: Path, kubeconfig: Path, port: int) -> Iterator[None]:
     """`COUNT` nodes that are ready. kwok listens on `port` of loopback; its log is ``kwok.log`` in `folder`."""
     program = binaries.ensure_kwok(settings.read(), Progress())
-    flags = ("--manage-all-nodes=true", f"--server-address=127.0.0.1:{port}", "--cidr=10.128.0.1/16", "--node-ip=10.128.0.1")
+    # without leases the nodes count as lost after 40 s, and with them all pods
+    flags = (
+        "--manage-all-nodes=true",
+        "--node-lease-duration-seconds=40",
+        f"--server-address=127.0.0.1:{port}",
+        "--cidr=10.128.0.1/16",
+        "--node-ip=10.128.0.1",
+    )
     with (folder / "kwok.log").open("wb") as log:
         process = subprocess.Popen([str(program), f"--kubeconfig={kubeconfig}", *flags], stdout=log, stderr=log)
     try:

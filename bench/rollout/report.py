@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-MEMORY_MIB = 120
-"""What an operator of 1,000 ModelDeployments may take."""
+MEMORY_MIB = 512
+"""What the operator's container may take."""
 PUBLISHED: tuple[tuple[str, str, str, str], ...] = (
     ("Flux 2.9 source-controller, 1,000 OCIRepository, 1 CPU", "257", "128", "fluxcd/flux-benchmark RESULTS.md"),
     ("Flux 2.9 kustomize-controller, 1,000 Kustomization, 2 CPU", "253", "223", "fluxcd/flux-benchmark RESULTS.md"),

@@ -49,7 +49,7 @@ def promises(results: dict[str, Any]) -> list[tuple[str, str, bool]]:
         share = results["share"]["slipway"]["part"]
         told.append(("at least 85 % of the HTTP layer's static answer", f"{share:.0%}", share >= 0.85))
     if "large" in results:
-        ratio = results["large"]["binary"]["rps"] / results["large"]["json"]["rps"]
+        ratio = results["large"]["ratio"]
         told.append(("1,000 x 100 floats: binary at least 10x JSON", f"{ratio:.1f}x", ratio >= 10))
     if "watching" in results:
         for server, what in (
@@ -81,14 +81,20 @@ def tables(results: dict[str, Any]) -> str:
         large = results["large"]
         lines += [
             f"A tensor of 1,000 x 100 floats, 4 connections: {large['json']['rps']:,.0f} requests per second as JSON, "
-            f"{large['binary']['rps']:,.0f} in binary.",
+            f"{large['binary']['rps']:,.0f} in binary, which took {large['json']['cpu_us']:,.0f} and {large['binary']['cpu_us']:,.0f} us of CPU each.",
             "",
         ]
     if "share" in results:
         share = results["share"]
         lines += [
             f"In turns, 1 row, 16 connections: {share['static']['rps']:,.0f} static answers and {share['slipway']['rps']:,.0f} predictions "
-            "per second.",
+            f"per second, at {share['static']['cpu_us']:.1f} and {share['slipway']['cpu_us']:.1f} us of CPU each.",
+            "",
+        ]
+    if "turns" in results:
+        turns = results["turns"]
+        lines += [
+            f"What is in turns, and the last four promises, ended {turns['measured'][:16]} UTC, at a load average of {turns['load']:.0f}.",
             "",
         ]
     lines += ["| promise | measured | |", "|---|---|---|"]

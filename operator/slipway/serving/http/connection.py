@@ -153,7 +153,9 @@ class Connection(asyncio.Protocol):
             if self._busy is not None:
                 self._busy.keep_alive = False
         except HttpParserError as error:
-            if not self._closing:
+            if isinstance(error.__context__, MemoryError) and self._reading is not None and not self._closing:
+                self._refuse(503, f"body: not enough memory for {self._size} bytes: try again")
+            elif not self._closing:
                 self._malformed(error)
         if self._reading is None and self._begun and self._head > self.site.limits.max_head and not self._closing:
             self._early("", self._url.decode("latin-1")[:200], {})
@@ -245,9 +247,9 @@ class Connection(asyncio.Protocol):
         exchange = self._reading
         if exchange is None or self._closing:
             return
-        self._reading = None
         pieces = self._pieces
-        exchange.body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        exchange.body = pieces[0] if len(pieces) == 1 else b"".join(pieces)  # where memory is short this may raise
+        self._reading = None
         self._pieces, self._size = [], 0
         self.site.in_flight += 1
         if self._busy is not None or self._stalled or self._waiting:  # between two answers nobody may overtake who waits

@@ -115,7 +115,7 @@ class Watched:
 
     def operations(self, name: str) -> list[str]:
         """The commits of all syncs that were begun. Argo CD may begin one again that it has just ended, when it looks at the cluster
-        as it was before (`healing`); that is the same sync, as long as the commit was not found to be synced before it decided so."""
+        as it was before (`healing`, and no operation yet); that is the same sync, as long as the commit was not found to be synced before it decided so."""
         begun: list[str] = []
         started, settled = "", True
         for seen in self.states[name]:
@@ -123,7 +123,7 @@ class Watched:
                 if settled or begun[-1] != seen.synced:
                     begun.append(seen.synced)
                 started, settled = seen.started, False
-            settled = settled or (seen.sync == "Synced" and not seen.healing)
+            settled = settled or (seen.sync == "Synced" and not (seen.healing and not seen.operation))
         return begun
 
     def conditions(self, name: str) -> set[str]:

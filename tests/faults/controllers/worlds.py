@@ -30,9 +30,9 @@ CODE = {"train.py": "def main(run): ...\n"}
 
 
 def points_of_a_kind() -> int | None:
-    """How many points of each kind of fault a sweep runs, evenly spread: 40, or all with SLIPWAY_SWEEP=all. Crashes are
+    """How many points of each kind of fault a sweep runs, evenly spread: 60, or all with SLIPWAY_SWEEP=all. Crashes are
     always swept in full."""
-    return None if os.environ.get("SLIPWAY_SWEEP") == "all" else 40
+    return None if os.environ.get("SLIPWAY_SWEEP") == "all" else 60
 
 
 def world(*kinds: str, settings: Settings = SETTINGS) -> World:

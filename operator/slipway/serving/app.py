@@ -142,9 +142,10 @@ class App:
         """The connection found fault with a request, or its time is up."""
         if not exchange.id:
             exchange.id = request_id(exchange.headers)
+        leave = exchange.on_gone
         answer_error(exchange, HTTPError(status, message, headers=RETRY if status == 503 else ()))
-        if exchange.on_gone is not None:
-            exchange.on_gone()
+        if leave is not None:
+            leave()
 
     def answered(self, exchange: Exchange) -> None:
         """Counts."""
@@ -174,9 +175,8 @@ class App:
         self.metrics.answered_all(route.model, route.name, [exchange.started for exchange in exchanges], now)
         tracer = self.tracer
         if tracer is not None and route.model:
-            for exchange in exchanges:
-                if tracer.takes(exchange.headers):
-                    _trace(tracer, route, exchange, now - exchange.started)
+            for at in tracer.taken([exchange.headers for exchange in exchanges]):
+                _trace(tracer, route, exchanges[at], now - exchanges[at].started)
 
     async def _post(self, route: Post, exchange: Exchange) -> None:
         exchange.reply(200, await route.answer(exchange.body))

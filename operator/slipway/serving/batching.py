@@ -1,8 +1,9 @@
 """Adaptive batching: requests that are there together run together, and none is made to wait for others.
 
-A request that finds the model idle runs at the end of the event loop's present turn, with all that arrived in that turn.
-Runs that take longer than a moment go to a thread, so that health and metrics stay quick; what arrives meanwhile is the
-next batch. So an idle server adds no delay, and a busy one fills its batches by itself.
+A request that finds the model idle runs at the end of the event loop's present turn, with all that arrived in that turn; where
+several come at a time, as long as each further turn brings more, and there are few. Runs that take longer than a moment go to a
+thread, so that health and metrics stay quick; what arrives meanwhile is the next batch. So an idle server adds no delay, and a
+busy one fills its batches by itself.
 """
 
 from __future__ import annotations
@@ -28,6 +29,10 @@ from slipway.serving.tensors import Array
 
 INLINE_SECONDS = 0.001
 """Runs that are expected to take longer leave the event loop."""
+_ENOUGH: Final = 32
+"""Requests in a batch that are no longer few: what a run costs whatever its size is small for each of them."""
+_GATHER_SECONDS: Final = 0.0005
+"""For which a request may at most be left in the queue because others are coming."""
 
 Answer = list[Array] | BaseException
 Stacked = Callable[[Sequence["Item | Row"], Sequence[Array]], None]
@@ -85,6 +90,10 @@ class Batcher:
         self._max_queue = max_queue
         self._queue: deque[Item | Row] = deque()
         self._scheduled = False
+        self._seen = 0
+        """Requests that were in the queue at the last look, while more are gathered."""
+        self._several = False
+        """Whether the last batch held more than one request."""
         self._running = 0
         self._parallel = parallel
         self._inline = INLINE_SECONDS if inline else 0.0
@@ -132,6 +141,9 @@ class Batcher:
 
     def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
         """Runs the next batch; called as long as there are any."""
+        if self._more_are_coming():
+            loop.call_soon(self._turn, loop)
+            return
         self._scheduled = False
         batch = self._next()
         if not batch:
@@ -158,6 +170,24 @@ class Batcher:
         running = loop.run_in_executor(self._thread, self._execute, batch, rows, stacked)
         running.add_done_callback(lambda done: self._finish(loop, batch, rows, stacked, done.result()))
         self._go_on(loop)
+
+    def _more_are_coming(self) -> bool:
+        """Whether the turn brought requests, few as yet, so that the next may bring more. That is asked for nothing where requests
+        come one by one, and costs a look at the sockets otherwise: nobody waits for a clock, or for who has asked already."""
+        queue = self._queue
+        here = len(queue)
+        if (
+            (self._several or here > 1)
+            and self._seen < here < _ENOUGH
+            and self._max_batch
+            and self._metrics.in_flight() < self._metrics.connections()
+            and (not self._seen or perf_counter() - queue[0].since < _GATHER_SECONDS)
+        ):
+            self._seen = here
+            return True
+        self._seen = 0
+        self._several = here > 1
+        return False
 
     def _next(self) -> Sequence[Item | Row]:
         """The items of the next batch, in the order of their arrival; those whose request has gone are passed over."""

@@ -75,6 +75,7 @@ class Metrics:
         self.queue_seconds = Histogram(WAITING)
         self.run_seconds = Histogram(LATENCY)
         self.in_flight: Callable[[], int] = lambda: 0
+        self.connections: Callable[[], int] = lambda: 0
         self.waiting: Callable[[], int] = lambda: 0
         self.ready = False
         self.models: dict[str, tuple[str, str, str]] = {}
@@ -139,6 +140,7 @@ class Metrics:
             family.add_metric((), histogram.cumulative(), histogram.sum)
             yield family
         yield GaugeMetricFamily("slipway_requests_in_flight", "Requests begun and not answered.", self.in_flight())
+        yield GaugeMetricFamily("slipway_connections", "Open connections of clients.", self.connections())
         yield GaugeMetricFamily("slipway_requests_waiting", "Requests that wait for the model.", self.waiting())
         yield GaugeMetricFamily("slipway_model_ready", "1 when the model answers.", float(self.ready))
         info = GaugeMetricFamily(

@@ -46,6 +46,7 @@ class Server:
         self._app = App(self.metrics, authorised=authorised, access_log=options.access_log, tracer=tracer_from(environment()))
         self._listener = Listener(self._app, _limits(options))
         self.metrics.in_flight = lambda: self._listener.site.in_flight
+        self.metrics.connections = lambda: len(self._listener.site.connections)
         self._grpc: GrpcServer | None = None
         self._born = monotonic()
 

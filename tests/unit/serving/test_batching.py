@@ -87,6 +87,58 @@ def test_a_lone_request_does_not_wait_for_others() -> None:
     assert asyncio.run(main()) <= 4, "turns of the loop, without any timer"
 
 
+@pytest.mark.parametrize(
+    ("connections", "runs"),
+    [
+        pytest.param(3, [3], id="who comes a turn later joins where others may come"),
+        pytest.param(2, [2, 1], id="nobody waits when all have asked"),
+        pytest.param(0, [2, 1], id="nor when it is not known who could ask"),
+    ],
+)
+def test_several_that_come_one_turn_after_another_run_together(connections: int, runs: list[int]) -> None:
+    model, metrics = Doubling(), Metrics()
+    answers: list[Answer] = []
+    metrics.connections, metrics.in_flight = lambda: connections, lambda: 2
+
+    async def main() -> int:
+        batcher = Batcher(model, metrics)
+
+        def ask(value: float) -> None:
+            batcher.submit(Item(rows(value), 1, lambda _item, answer: answers.append(answer), ""))
+
+        ask(1)
+        ask(2)
+        asyncio.get_running_loop().call_soon(ask, 3)  # in the turn that would run the first two
+        turns = 0
+        while len(answers) < 3:
+            turns += 1
+            await asyncio.sleep(0)
+        return turns
+
+    assert asyncio.run(main()) <= 4
+    assert model.runs == runs
+    assert [answer[0][0, 0] for answer in answers if isinstance(answer, list)] == [2, 4, 6]
+
+
+def test_requests_that_keep_coming_do_not_hold_back_who_came_first() -> None:
+    """One more in each turn, for ever: as many run together as are no longer few, or as come in half a millisecond."""
+    model, metrics = Doubling(), Metrics()
+    metrics.connections, metrics.in_flight = lambda: 10_000, lambda: 1
+
+    async def main() -> int:
+        batcher = Batcher(model, metrics)
+        asked = [asyncio.ensure_future(batcher.predict(rows(at), 1)) for at in range(2)]
+        while not asked[0].done():
+            asked.append(asyncio.ensure_future(batcher.predict(rows(0), 1)))
+            await asyncio.sleep(0)
+        for answer in asked:
+            await answer
+        return len(asked)
+
+    assert asyncio.run(main()) < 50
+    assert 3 <= model.runs[0] <= 33
+
+
 def test_a_culprit_fails_alone() -> None:
     async def main() -> list[list[Array] | BaseException]:
         batcher = Batcher(Doubling(), Metrics())

@@ -58,6 +58,7 @@ class Exchange:
         if self.gone:
             return
         self.gone = True
+        self.on_gone = None  # it holds what holds this: a request's memory is not to wait for the collector of cycles
         self.status = status
         if status == 200 and not headers and content_type == JSON:
             head = f"{OK_JSON}{len(body)}\r\nx-request-id: {self.id}\r\n"
@@ -73,8 +74,9 @@ class Exchange:
         """Nobody waits for the answer any more."""
         if not self.gone:
             self.gone = True
-            if self.on_gone is not None:
-                self.on_gone()
+            leave, self.on_gone = self.on_gone, None
+            if leave is not None:
+                leave()
 
 
 _ONE_LINE = dict.fromkeys((*range(32), 127), " ")

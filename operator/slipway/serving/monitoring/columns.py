@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from slipway.serving.tensors import Array
 
+_SAMPLE: Final = 256
 Columns = Mapping[str, Any]
 """Arrow arrays by column name, all of one length."""
 
@@ -30,7 +31,7 @@ def numbers(values: Sequence[float | None]) -> Any:
     return Arrow(list(values), DataType.float64())
 
 
-def times(seconds: Sequence[float]) -> Any:
+def times(seconds: Sequence[float] | Array) -> Any:
     """Seconds since 1970 as UTC, to the millisecond."""
     from arro3.core import Array as Arrow
     from arro3.core import DataType
@@ -76,8 +77,21 @@ def parquet(columns: Any) -> bytes:
     from arro3.io import write_parquet
 
     out = io.BytesIO()
-    write_parquet(Table.from_pydict(dict(columns)) if isinstance(columns, Mapping) else columns, out, compression="zstd(1)")
+    table = Table.from_pydict(dict(columns)) if isinstance(columns, Mapping) else Table.from_arrow(columns)
+    # a dictionary of values that hardly repeat makes a column larger, and takes five times as long
+    repeating: dict[str | Sequence[str], bool] = {name: True for name in table.column_names if _repeats(table[name])}
+    write_parquet(table, out, compression="zstd(1)", dictionary_enabled=False, column_dictionary_enabled=repeating)
     return out.getvalue()
+
+
+def _repeats(column: Any) -> bool:
+    """Whether the first values of a column, of no lists, are the same ones again and again."""
+    from arro3.core import DataType
+
+    if DataType.is_nested(column.type):
+        return False
+    first = column.slice(0, min(_SAMPLE, len(column))).to_pylist()
+    return 2 * len(set(first)) < len(first)
 
 
 def _common(kinds: Sequence[Any]) -> Any:

@@ -6,6 +6,7 @@ of training's columns where they are known.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain, groupby
 from time import time
@@ -26,8 +27,49 @@ _TEXT: Final = 40
 """Bytes that a text is taken for when memory is counted."""
 
 Named = Mapping[str, Array]
-Kept = tuple[Sequence[str], float, Sequence[Array], Sequence[Array]]
-"""Request ids, time in seconds since 1970, inputs, outputs: one request with all the rows, or one for each row."""
+Kept = tuple[Sequence[str], float | Array, Sequence[Array], Sequence[Array]]
+"""Request ids, time in seconds since 1970 or that of each row, inputs, outputs: one request with all the rows, or one for each row."""
+_BATCHES: Final = 64
+"""Batches of single rows whose chosen rows are picked out together, as that costs more per batch than per row."""
+_BYTES: Final = 1 << 20
+"""Of inputs that are held whole until then."""
+
+
+class _Fresh:
+    """The latest batches of single rows, whole, and which of their rows are kept."""
+
+    __slots__ = ("_held", "_total", "counts", "ids", "inputs", "outputs", "rows", "times")
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+        self.rows: list[int] = []
+        """Among those of all batches."""
+        self.times: list[float] = []
+        self.counts: list[int] = []
+        """Rows that are kept, by batch."""
+        self.inputs: list[Sequence[Array]] = []
+        self.outputs: list[Sequence[Array]] = []
+        self._total = self._held = 0
+
+    def add(
+        self, ids: Sequence[str], chosen: Sequence[int], now: float, inputs: Sequence[Array], outputs: Sequence[Array]
+    ) -> bool:
+        """Whether that is enough."""
+        total = self._total
+        for at in chosen:
+            self.ids.append(ids[at])
+            self.rows.append(total + at)
+        self.times.append(now)
+        self.counts.append(len(chosen))
+        self.inputs.append(inputs)
+        self.outputs.append(outputs)
+        self._total = total + len(ids)
+        self._held += inputs[0].nbytes
+        return len(self.times) >= _BATCHES or self._held > _BYTES
+
+    def picked(self, batches: Sequence[Sequence[Array]]) -> list[Array]:
+        """The rows that are kept, of each tensor."""
+        return [np.concatenate(arrays)[self.rows] for arrays in zip(*batches, strict=True)]
 
 
 class PayloadLog:
@@ -39,6 +81,9 @@ class PayloadLog:
         self.sink = sink
         self._below = int(part * _SPAN)
         self._clock = clock
+        self._fresh = _Fresh()
+        self._lock = threading.Lock()
+        sink.gather = self._gather
 
     def observe(self, batch: Sequence[Observation]) -> None:
         """Hands the chosen requests to the sink."""
@@ -49,18 +94,28 @@ class PayloadLog:
                 self._add([request], now, [a.copy() for a in inputs], [a.copy() for a in outputs])
 
     def observe_rows(self, requests: Sequence[str], inputs: Sequence[Array], outputs: Sequence[Array]) -> None:
-        """The same for requests of one row each, whose arrays are stacked."""
-        if not self._below:
+        """The same for requests of one row each, whose arrays are stacked and stay as they are."""
+        below = self._below
+        if not below:
             return
-        chosen = [at for at, request in enumerate(requests) if self._takes(request)]
+        chosen = [at for at, request in enumerate(requests) if crc32(request.encode()) < below]
         if chosen:
-            kept = [requests[at] for at in chosen]
-            self._add(kept, self._clock(), [array[chosen] for array in inputs], [array[chosen] for array in outputs])
+            with self._lock:
+                full = self._fresh.add(requests, chosen, self._clock(), inputs, outputs)
+            if full:
+                self._gather()
+
+    def _gather(self) -> None:
+        """Picks out the chosen rows of the latest batches; by the event loop's thread when there are enough, or by the sink's."""
+        with self._lock:
+            fresh, self._fresh = self._fresh, _Fresh()
+        if fresh.ids:
+            self._add(fresh.ids, np.repeat(fresh.times, fresh.counts), fresh.picked(fresh.inputs), fresh.picked(fresh.outputs))
 
     def _takes(self, request: str) -> bool:
         return crc32(request.encode()) < self._below
 
-    def _add(self, requests: list[str], now: float, inputs: Sequence[Array], outputs: Sequence[Array]) -> None:
+    def _add(self, requests: list[str], now: float | Array, inputs: Sequence[Array], outputs: Sequence[Array]) -> None:
         size = sum(_size(array) for array in (*inputs, *outputs))
         self.sink.add((requests, now, inputs, outputs), len(inputs[0]), size)
 
@@ -94,7 +149,7 @@ def table_of(signature: Signature) -> Callable[[Sequence[Kept]], columns.Columns
         found: dict[str, Any] = {
             "request_id": columns.texts(chain.from_iterable(_by_row(ids, n) for (ids, *_), n in zip(kept, counts, strict=True))),
             "row": columns.values(np.concatenate([_numbers(ids, n) for (ids, *_), n in zip(kept, counts, strict=True)])),
-            "time": columns.times(np.repeat([at for _, at, _, _ in kept], counts).tolist()),
+            "time": columns.times(np.concatenate([np.broadcast_to(at, n) for (_, at, *_), n in zip(kept, counts, strict=True)])),
         }
         sides = (
             ("input", signature.inputs, [inputs for _, _, inputs, _ in kept]),

@@ -34,6 +34,10 @@ class Bounds:
     file_seconds: float = 60.0
 
 
+def _nothing() -> None:
+    """Nobody holds anything back."""
+
+
 _open: set[Sink] = set()
 
 
@@ -66,6 +70,8 @@ class Sink:
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._closing = False
+        self.gather: Callable[[], None] = _nothing
+        """Has its owner add what it still holds back; called now and then on the thread, and before the end."""
         self._process = secrets.token_hex(4)
         self._number = 0
         self.written = 0
@@ -99,6 +105,7 @@ class Sink:
 
     def close(self, timeout: float = 10.0) -> None:
         """Stores what is there, for at most `timeout` seconds; the rest is counted as dropped."""
+        self.gather()
         with self._lock:
             self._closing = True
         _open.discard(self)
@@ -116,6 +123,7 @@ class Sink:
             pause = self._pauses[min(failures, len(self._pauses)) - 1] if failures else _LOOK_SECONDS
             self._wake.wait(pause)
             self._wake.clear()
+            self.gather()
             batch = self._due()
             if not batch:
                 if self._closing:

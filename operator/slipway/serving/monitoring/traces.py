@@ -7,7 +7,7 @@ never requests. Needs the extra ``monitoring``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from math import inf, log1p
 from random import getrandbits
@@ -16,78 +16,95 @@ from typing import Any, Final
 
 from slipway.serving import log
 
+_SCOPE: Final = "slipway.serving"
+_PARENT: Final = "traceparent"
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
 
 class Tracer:
     """Makes spans of requests that were answered."""
 
-    def __init__(self, provider: Any, ids: Ids, part: float = 1.0) -> None:
-        """`provider`: an ``opentelemetry.sdk.trace.TracerProvider`` that has its ids from `ids`. `part`: of the requests that have no trace yet, those that its
-        sampler takes by their trace id."""
-        from opentelemetry.trace import SpanKind
+    def __init__(self, provider: Any, processor: Any, part: float = 1.0) -> None:
+        """`provider`: an ``opentelemetry.sdk.trace.TracerProvider``, `processor`: its span processor. `part`: of the requests that
+        have no trace yet, those that its sampler takes by their trace id."""
+        from opentelemetry.sdk.trace import ReadableSpan
+        from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+        from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+        self._span, self._context, self._sampled = ReadableSpan, SpanContext, TraceFlags(TraceFlags.SAMPLED)
+        self._done, self._failed = Status(StatusCode.UNSET), Status(StatusCode.ERROR)
         self._provider = provider
-        self._tracer = provider.get_tracer("slipway.serving")
+        self._processor = processor
+        self._tracer = provider.get_tracer(_SCOPE)
+        self._scope = InstrumentationScope(_SCOPE)
+        self._resource = _lasting(provider.resource)
         self._extract = TraceContextTextMapPropagator().extract
         self._kind = SpanKind.SERVER
-        self._ids = ids
         self._part = part
+        self._bound = int(part * (1 << 64))
         self._pass = _until_next(part)
         """New traces to be passed over before the next that is taken."""
 
     def takes(self, headers: Mapping[str, str]) -> bool:
         """Whether a request may be sampled, asked right before `answered`. Most are not, and what the library does to find that out
-        takes as long as a prediction, and drawing a trace id for each a tenth; so it is drawn how many are passed over, which comes
-        to the same, and a trace id only where the sampler's own rule, the lower half of the id, takes it."""
-        if self._part >= 1 or "traceparent" in headers:
+        takes as long as a prediction; so it is drawn how many are passed over, which comes to the same."""
+        if self._part >= 1 or _PARENT in headers:
             return True
         if self._pass:
             self._pass -= 1
             return False
         self._pass = _until_next(self._part)
-        self._ids.next_trace = getrandbits(64) << 64 | int(_chance() * self._part * (1 << 64))
         return True
+
+    def taken(self, requests: Sequence[Mapping[str, str]]) -> list[int]:
+        """Which of several requests may be sampled, by their place; their headers are given."""
+        if self._pass >= len(requests) and not any(_PARENT in headers for headers in requests):
+            self._pass -= len(requests)
+            return []
+        return [at for at, headers in enumerate(requests) if self.takes(headers)]
 
     def answered(
         self, name: str, attributes: Mapping[str, str | int], headers: Mapping[str, str], seconds: float, *, failed: bool
     ) -> None:
         """One request, just answered, that took `seconds`. Its parent is in `headers`, if it has one."""
         end = time_ns()
-        parent = self._extract({"traceparent": headers.get("traceparent", ""), "tracestate": headers.get("tracestate", "")})
-        span = self._tracer.start_span(
-            name, context=parent, kind=self._kind, attributes=attributes, start_time=end - int(seconds * 1e9)
-        )
+        start = end - int(seconds * 1e9)
+        if self._part < 1 and _PARENT not in headers:
+            self._processor.on_end(self._drawn(name, attributes, start, end, failed=failed))
+            return
+        parent = self._extract({_PARENT: headers.get(_PARENT, ""), "tracestate": headers.get("tracestate", "")})
+        span = self._tracer.start_span(name, context=parent, kind=self._kind, attributes=attributes, start_time=start)
         if failed:
-            from opentelemetry.trace import Status, StatusCode
-
-            span.set_status(Status(StatusCode.ERROR))
+            span.set_status(self._failed)
         span.end(end)
+
+    def _drawn(self, name: str, attributes: Mapping[str, str | int], start: int, end: int, *, failed: bool) -> Any:
+        """The span of a new trace that was taken already: as the library makes it, without asking its sampler again, in a
+        twentieth of the time. The trace's id is one that the sampler's rule, the lower half of the id, takes as well."""
+        trace = (getrandbits(64) or 1) << 64 | (getrandbits(64) * self._bound >> 64)
+        return self._span(
+            name, self._context(trace, getrandbits(64) or 1, is_remote=False, trace_flags=self._sampled),
+            resource=self._resource, attributes=attributes, kind=self._kind, status=self._failed if failed else self._done,
+            start_time=start, end_time=end, instrumentation_scope=self._scope,
+        )  # fmt: skip
 
     def close(self) -> None:
         """Sends what is there, within a few seconds."""
         self._provider.shutdown()
 
 
-class Ids:
-    """Ids of spans and traces: random ones, but for the trace that was drawn already."""
+def _lasting(resource: Any) -> Any:
+    """`resource`, which the exporter looks up for each span, without its being written out as JSON each time for that."""
+    from opentelemetry.sdk.resources import Resource
 
-    def __init__(self) -> None:
-        self.next_trace = 0
+    class Lasting(Resource):
+        __hash__ = object.__hash__
 
-    def generate_span_id(self) -> int:
-        """64 bits."""
-        return getrandbits(64) or 1
+        def __eq__(self, other: object) -> bool:
+            return self is other
 
-    def generate_trace_id(self) -> int:
-        """128 bits."""
-        trace, self.next_trace = self.next_trace or getrandbits(128) or 1, 0
-        return trace
-
-    def is_trace_id_random(self) -> bool:
-        """As W3C's level 2 asks."""
-        return True
+    return Lasting(resource.attributes, resource.schema_url)
 
 
 def _chance() -> float:
@@ -103,7 +120,10 @@ def _until_next(part: float) -> float:
 
 
 def part_of(environment: Mapping[str, str]) -> float:
-    """Of new traces, those that the sampler which the environment names will take, if it goes by their ids; else 1."""
+    """Of new traces, those that the sampler which the environment names will take, if it goes by their ids; else 1. Where limits are
+    set to what a span may hold, only the library keeps to them: 1 as well."""
+    if any(name.startswith("OTEL_") and name.endswith("_LIMIT") for name in environment):
+        return 1.0
     if environment.get("OTEL_TRACES_SAMPLER", "") not in ("traceidratio", "parentbased_traceidratio"):
         return 1.0
     with suppress(ValueError):
@@ -126,7 +146,7 @@ def tracer_from(environment: Mapping[str, str]) -> Tracer | None:
         log.line("no traces are sent: install slipway[serving,monitoring]", level="warning", endpoint=endpoint, reason=str(error))
         return None
     name = environment.get("OTEL_SERVICE_NAME") or "slipway"
-    ids: Any = Ids()
-    provider = TracerProvider(resource=Resource.create({"service.name": name}), shutdown_on_exit=False, id_generator=ids)
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(timeout=5)))
-    return Tracer(provider, ids, part_of(environment))
+    provider = TracerProvider(resource=Resource.create({"service.name": name}), shutdown_on_exit=False)
+    processor = BatchSpanProcessor(OTLPSpanExporter(timeout=5))
+    provider.add_span_processor(processor)
+    return Tracer(provider, processor, part_of(environment))

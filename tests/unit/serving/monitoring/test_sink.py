@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from slipway.serving.monitoring.columns import parquet, texts, values
 from slipway.serving.monitoring.payload import PayloadLog, table_of
 from slipway.serving.monitoring.sink import Bounds, Sink
 from slipway.serving.signature import Signature, Tensor
@@ -187,6 +188,46 @@ def test_requests_of_one_row_are_kept_as_if_they_had_come_alone() -> None:
     assert all(
         row["request_id"] == f"id-{row['output.label']}" and row["input.age"] == 2 * row["output.label"] for row in kept[0]
     )
+
+
+def test_rows_that_came_last_are_stored_though_no_more_come() -> None:
+    store = MemoryStore()
+    log = PayloadLog(Sink("p", table_of(SIGNATURE), store.put, SMALL), 1.0)
+    for n in range(3):
+        X = np.full((1, 2), n, dtype=np.float32)
+        log.observe_rows([f"id-{n}"], [X], [np.array([n]), np.full((1, 2), 0.5, dtype=np.float32)])
+    until(lambda: log.sink.written == 3)
+    log.sink.close(60)
+    assert [row["input.age"] for one in stored(store) for row in one.to_pylist()] == [0, 1, 2]
+
+
+def test_wide_rows_are_not_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("slipway.serving.monitoring.payload._BYTES", 1000)
+    log = PayloadLog(Sink("p", table_of(SIGNATURE), MemoryStore().put, Bounds(file_seconds=3600)), 1.0)
+    log.observe_rows(["a"] * 200, [np.zeros((200, 2), dtype=np.float32)], [np.zeros(200, dtype=np.int64), np.zeros((200, 2))])
+    assert log.sink.waiting == 200
+    log.sink.close(60)
+
+
+def test_columns_of_values_that_repeat_have_a_dictionary_and_others_have_none() -> None:
+    numbers = np.random.default_rng(0).normal(size=(1000, 3)).astype(np.float32)
+    data = parquet(
+        {
+            "id": texts([f"id-{n}" for n in range(1000)]),
+            "town": texts(["Bonn", "Köln"] * 500),
+            "x": values(numbers[:, 0]),
+            "class": values(np.arange(1000) % 3),
+            "row": values(numbers),
+        }
+    )
+    file = pq.ParquetFile(io.BytesIO(data))
+    group = file.metadata.row_group(0)
+    with_dictionary = {group.column(at).path_in_schema for at in range(5) if group.column(at).has_dictionary_page}
+    assert with_dictionary == {"town", "class"}
+    found = file.read()
+    np.testing.assert_array_equal(found["x"], numbers[:, 0])
+    assert found["town"].to_pylist() == ["Bonn", "Köln"] * 500
+    np.testing.assert_array_equal(np.array(found["row"].to_pylist(), dtype=np.float32), numbers)
 
 
 def test_texts_and_columns_of_their_own_are_kept_too() -> None:

@@ -1,4 +1,4 @@
-"""`make test`: every layer in turn, quick ones first, and a last word on what ran, what was skipped, and why.
+"""`make test`: every layer, quick ones first, and a last word on what ran, what was skipped, and why.
 
 A layer is a folder of this directory. Names of layers as arguments run only those.
 """
@@ -12,32 +12,27 @@ import sys
 import tempfile
 import time
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-LAYERS = ("unit", "property", "contract", "faults", "integration", "chart", "e2e")
-STEALING, BY_FILE = ("--dist=worksteal",), ("--dist=loadfile",)
-DEALT = {
-    "unit": STEALING,
-    "property": STEALING,
-    "faults": STEALING,
-    "contract": BY_FILE,
-    "integration": BY_FILE,
-    "chart": BY_FILE,
-    "e2e": ("--dist=load", "--maxschedchunk=1"),
-}
-"""As many tests run at once as there are cores; how pytest-xdist deals them out: where each test makes the world it needs one by
-one, where tests share a real server a file at a time. The one local cluster of e2e is shared by all its tests, two at a time and
-in their order: those that need it for themselves come last."""
+LAYERS = ("unit", "property", "faults", "contract", "integration", "chart", "e2e")
+GROUPS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
+    (("unit", "property", "faults"), ("--dist=worksteal",)),
+    (("contract", "integration", "chart"), ("--dist=loadfile",)),
+    (("e2e",), ("--dist=loadgroup", "--no-loadscope-reorder")),
+)
+"""Layers that run together, so that no core waits for the last test of each, and how pytest-xdist deals their tests out to as many
+processes as there are cores: where each test makes the world it needs one by one, where tests share a real server a file at a time. The
+one local cluster of e2e is shared by all its tests, two at a time and in their order: those that need it for themselves come last."""
 WORKERS = min(os.cpu_count() or 1, 8)
 SOURCES = [name for name in ("operator", "local", "manifests", "tests", "bench", "examples") if (ROOT / name).is_dir()]
 
 
 @dataclass
 class Outcome:
-    """What became of one layer."""
+    """What became of one layer. `seconds` are those of its tests, of which as many run at once as there are cores."""
 
     name: str
     passed: int = 0
@@ -99,31 +94,35 @@ def verify() -> Outcome:
     return outcome
 
 
-def run_layer(name: str) -> Outcome:
-    outcome = Outcome(name)
-    began = time.monotonic()
+def run_group(names: Sequence[str], dealt: Sequence[str]) -> list[Outcome]:
+    """One run of pytest over some layers."""
+    outcomes = [Outcome(name) for name in names]
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        print(f"\n== {name} ==", flush=True)
-        words = [sys.executable, "-m", "pytest", f"tests/{name}", "-q", f"--junit-xml={report}"]
-        words += ["--durations=12", "--durations-min=5"]  # where a layer's time goes is seen in each run
+        print(f"\n== {', '.join(names)} ==", flush=True)
+        words = [sys.executable, "-m", "pytest", *[f"tests/{name}" for name in names], "-q", f"--junit-xml={report}"]
+        words += ["--durations=12", "--durations-min=5"]  # where the time goes is seen in each run
         if WORKERS > 1:
-            words += ["-n", str(2 if name == "e2e" else WORKERS), *DEALT[name]]
+            words += ["-n", str(2 if names == ("e2e",) else WORKERS), *dealt]
         status = subprocess.run(words, cwd=ROOT, check=False).returncode
-        _read_report(report, outcome)
+        _read_report(report, {outcome.name: outcome for outcome in outcomes})
+    for outcome in outcomes:
         if status not in (0, 1):
             outcome.broken = f"pytest ended with {status}"
         elif outcome.passed + outcome.failed + len(outcome.skipped) == 0:
-            outcome.broken = "no test was found"
-    outcome.seconds = time.monotonic() - began
-    return outcome
+            outcome.broken = outcome.broken or "no test was found"
+    return outcomes
 
 
-def _read_report(report: Path, outcome: Outcome) -> None:
+def _read_report(report: Path, outcomes: Mapping[str, Outcome]) -> None:
     if not report.exists():
-        outcome.broken = "pytest wrote no report"
+        for outcome in outcomes.values():
+            outcome.broken = "pytest wrote no report"
         return
     for case in ElementTree.parse(report).getroot().iter("testcase"):  # our own file
+        words = f"{case.get('classname')}.{case.get('name')}".strip(".").split(".")  # tests.<layer>.<folders and file>.<test>
+        outcome = outcomes[words[1]]
+        outcome.seconds += float(case.get("time") or 0)
         skip = case.find("skipped")
         if skip is not None:
             outcome.skipped.append(f"{case.get('classname')}::{case.get('name')}: {skip.get('message')}")
@@ -134,7 +133,7 @@ def _read_report(report: Path, outcome: Outcome) -> None:
 
 
 def last_words(outcomes: Sequence[Outcome]) -> None:
-    print("\nWhat ran")
+    print("\nWhat ran, and the seconds of its tests")
     for outcome in outcomes:
         note = f"   BROKEN: {outcome.broken}" if outcome.broken else ""
         counts = f"{outcome.passed:5d} passed, {outcome.failed:3d} failed, {len(outcome.skipped):3d} skipped"
@@ -156,10 +155,11 @@ def main(wanted: list[str]) -> int:
     os.environ["PYTHONPATH"] = f"{ROOT / 'operator'}{os.pathsep}{ROOT}"
     # one for all of a layer's workers, so that they collect the same; another one in each run
     os.environ.setdefault("PYTHONHASHSEED", str(secrets.randbelow(2**32)))
-    outcomes = []
-    for name in known:
-        if not wanted or name in wanted:
-            outcomes.append(verify() if name == "verify" else run_layer(name))
+    outcomes = [verify()] if not wanted or "verify" in wanted else []
+    for names, dealt in GROUPS:
+        chosen = tuple(name for name in names if not wanted or name in wanted)
+        if chosen:
+            outcomes += run_group(chosen, dealt)
     last_words(outcomes)
     return 0 if all(outcome.ok for outcome in outcomes) else 1
 

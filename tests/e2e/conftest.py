@@ -28,9 +28,19 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "alone: the test takes parts of the cluster away, or measures how long something takes")
 
 
+FIRST = ("test_feature_examples", "test_gateway", "test_chain", "test_app_builds")
+"""Those that take longest: what is left for the end is short, so that nobody waits long for the last one."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Those that can run beside each other first: then none of them waits."""
-    items.sort(key=lambda item: item.get_closest_marker("alone") is not None)
+
+    def place(item: pytest.Item) -> tuple[bool, int]:
+        return item.get_closest_marker("alone") is not None, FIRST.index(item.path.stem) if item.path.stem in FIRST else len(
+            FIRST
+        )
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from functools import partial
 from typing import Any
 
@@ -19,7 +20,7 @@ from local.progress import Progress
 from local.providers import provider
 from local.settings import child_environment
 from local.shell import run
-from tests.e2e.support import Chain
+from tests.e2e.support import PATIENCE, Chain
 
 KINDS = "modelbuilds,appbuilds,modeldeployments,deployments,services,jobs,configmaps"
 WRITES_EACH = 8
@@ -38,7 +39,10 @@ def test_the_cluster_of_the_kube_context_will_do(cluster: Cluster) -> None:
     current = CurrentProvider(settings.read(environ), Progress(quiet=True), partial(run, env=child_environment(**environ)))
     info = current.up()
     assert (info.context, info.registry, info.s3_endpoint) == ("slipway", cluster.info.registry, cluster.info.s3_endpoint)
-    assert operator_metrics(Cluster(info))["process_resident_memory_bytes"] > 0, "what it describes can be worked with"
+    deadline = time.monotonic() + PATIENCE
+    while not (seen := operator_metrics(Cluster(info))) and time.monotonic() < deadline:
+        time.sleep(0.5)  # the test before this one may have killed the operator
+    assert seen["process_resident_memory_bytes"] > 0, "what it describes can be worked with"
     with pytest.raises(PreflightError, match="AWS_SECRET_ACCESS_KEY"):
         CurrentProvider(settings.read(environ | {"AWS_SECRET_ACCESS_KEY": ""}), Progress(quiet=True), current._run).up()
 

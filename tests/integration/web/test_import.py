@@ -40,7 +40,10 @@ for number in (1, 2):
     with mlflow.start_run():
         mlflow.log_metric("auc", 0.9 + number / 100)
         mlflow.log_params({"C": 0.3, "depth": 4, "solver": "lbfgs", "balanced": True})
-        mlflow.onnx.log_model(network(float(number)), name="model", registered_model_name="Fraud Model")
+        # named, as MLflow finds requirements out by loading the model in a process of its own, which takes ten seconds each time
+        mlflow.onnx.log_model(
+            network(float(number)), name="model", registered_model_name="Fraud Model", pip_requirements=["onnx", "onnxruntime"]
+        )
 client.set_registered_model_alias("Fraud Model", "Champion", "2")
 client.set_model_version_tag("Fraud Model", "2", "team", "risk")
 estimator = LogisticRegression().fit([[0.0], [1.0]], [0, 1])

@@ -32,6 +32,8 @@ REMEMBERED: Final = 10_000
 """Requests whose prediction is remembered."""
 MAX_ROWS: Final = 64
 """Rows of a request that is remembered: larger ones are for the payload log."""
+_BETWEEN: Final = "\n"
+"""Not in any request's id."""
 MAX_ENTRIES: Final = 10_000
 MAX_ID: Final = 128
 RIGHT, WRONG, UNKNOWN = "right", "wrong", "unknown"
@@ -52,8 +54,9 @@ class Feedback:
         self._predicted: OrderedDict[str, Any] = OrderedDict()
         """By request id, as far as somebody asked: a list with one value for each row, or the value of the only one. Plain values and no arrays: those are
         views that keep the outputs of whole batches in memory, which grew by 20 MB."""
-        self._unsorted: deque[tuple[Sequence[str], list[Any]]] = deque()
-        """Requests of one row and their values by batch, later than all in `_predicted`: most are never asked about."""
+        self._unsorted: deque[tuple[str, list[Any]]] = deque()
+        """Requests of one row, in one text, and their values, by batch, later than all in `_predicted`: most are never asked about, and
+        to let go of a thousand texts one by one when they are no longer in the processor's cache takes longer than to remember them."""
         self._unsorted_rows = 0
         self.outcomes = dict.fromkeys((RIGHT, WRONG, UNKNOWN), 0)
         """Rows by how they came out; ``unknown``: of a request that is not remembered. A number that was predicted is
@@ -75,17 +78,23 @@ class Feedback:
 
     def observe_rows(self, requests: Sequence[str], outputs: Sequence[Array]) -> None:
         """The same for requests of one row each, whose outputs are stacked."""
-        self._unsorted.append((requests, outputs[self._output].tolist()))
+        self._unsorted.append((_BETWEEN.join(requests), outputs[self._output].tolist()))
         self._unsorted_rows += len(requests)
-        while self._unsorted_rows - len(self._unsorted[0][0]) >= REMEMBERED:
-            self._unsorted_rows -= len(self._unsorted.popleft()[0])
+        while self._unsorted_rows - len(self._unsorted[0][1]) >= REMEMBERED:
+            self._unsorted_rows -= len(self._unsorted.popleft()[1])
 
     def _sort(self) -> None:
         """Files what came as batches by request id."""
         predicted = self._predicted
         while self._unsorted:
             requests, values = self._unsorted.popleft()
-            predicted.update(zip(requests, [[value] for value in values] if isinstance(values[0], list) else values, strict=True))
+            predicted.update(
+                zip(
+                    requests.split(_BETWEEN),
+                    [[value] for value in values] if isinstance(values[0], list) else values,
+                    strict=True,
+                )
+            )
         self._unsorted_rows = 0
         while len(predicted) > REMEMBERED:
             predicted.popitem(last=False)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import timedelta
 from hashlib import sha256
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from slipway.registry import LostRace, MissingBlob, Policy, Registry, RetiredVersion
@@ -168,6 +168,10 @@ class World:
 
 
 @given(history=st.one_of(histories, tight, tight), keep=st.sampled_from([None, 1, 2]))
+@example(
+    history=[("orphan", 3), ("doomed", 1, 25, [(0, "lose answer" if at == 17 else "go") for at in range(24)]), ("register", 3)],
+    keep=None,
+)
 @settings(max_examples=400, deadline=None)
 def test_nothing_referred_to_disappears_and_everything_else_does(history: list[tuple[object, ...]], keep: int | None) -> None:
     world = World(keep)

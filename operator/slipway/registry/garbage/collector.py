@@ -116,6 +116,8 @@ class Collector:
         items = self._versions(marks, dry_run=dry_run) + self._attempts(marks, dry_run=dry_run)
         items += self._rollouts(marks, dry_run=dry_run)
         garbage = {digest: info for digest, info in blobs.items() if digest not in marks.digests}
+        if before and not dry_run:
+            self._finish([digest for digest in before.digests if digest not in blobs])
         sentenced = [d for d in before.digests if d in garbage and since and not _newer(garbage[d], since)] if before else []
         freed: list[Item] = []
         if due:
@@ -176,6 +178,16 @@ class Collector:
         done = mine.model_copy(update={"outcome": "deleted"})
         self._store.put(key, done.to_json(), content_type="application/json")
         return True
+
+    def _finish(self, gone: Iterable[str]) -> None:
+        """Says of blobs that were deleted that they were: a collector that died then, or did not hear the answer, keeps writers waiting."""
+        for digest in gone:
+            key = verdict_key(digest)
+            verdict = documents.read(self._store, key, Verdict)
+            if verdict is not None and verdict.outcome == "deleting":
+                self._fence()
+                done = Verdict(by=self._run, outcome="deleted")
+                self._store.put(key, done.to_json(), content_type="application/json")
 
     def _versions(self, marks: Marks, *, dry_run: bool) -> list[Item]:
         items = []

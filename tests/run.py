@@ -21,7 +21,7 @@ LAYERS = ("unit", "property", "faults", "contract", "integration", "chart", "e2e
 GROUPS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (("unit", "property", "faults"), ("--dist=worksteal",)),
     (("contract", "integration", "chart"), ("--dist=loadfile",)),
-    (("e2e",), ("--dist=loadgroup", "--no-loadscope-reorder")),
+    (("e2e",), ("--dist=loadscope", "--no-loadscope-reorder")),
 )
 """Layers that run together, so that no core waits for the last test of each, and how pytest-xdist deals their tests out to as many
 processes as there are cores: where each test makes the world it needs one by one, where tests share a real server a file at a time. The

@@ -28,8 +28,6 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 FEATURES, RETRAINING = EXAMPLES / "06-features", EXAMPLES / "07-scheduled-retraining"
 SNAPSHOT = "features snapshot churn-train --feature visits --feature account --as-of EntityTime --entities"
 
-pytestmark = pytest.mark.xdist_group("feature examples")  # by one process: what they share takes long to make
-
 
 def module(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"example_{path.stem}", path)

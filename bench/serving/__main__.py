@@ -25,10 +25,10 @@ from bench.serving.compare import compare
 from bench.serving.envs import CACHE, peer_python, wrk
 from bench.serving.load import counted, load
 from bench.serving.models import WIDE, make_models
-from bench.serving.report import PEERS, RESULTS, read_results, write_tables
+from bench.serving.report import PEERS, RESULTS, STATIC, read_results, write_tables
 from bench.serving.servers import body, running
 
-SERVERS = ("static", "slipway", *PEERS)
+SERVERS = (*STATIC, "slipway", *PEERS)
 CASES = [(1, 1), (1, 16), (1, 64), (1, 256), (32, 1), (32, 16), (32, 64), (32, 256)]
 """Rows in a request, connections."""
 STARTS = {"slipway": 5}
@@ -40,7 +40,7 @@ def measure(server: str, seconds: float, models: Path) -> dict[str, Any]:
     """Starts and loads one server on both models."""
     rows = np.load(models / "rows.npy")
     found: dict[str, Any] = {"measured": datetime.now(UTC).isoformat(timespec="seconds"), "models": {}, "load": 0.0}
-    for model in ("logistic",) if server == "static" else ("logistic", "forest"):
+    for model in ("logistic",) if server in STATIC else ("logistic", "forest"):
         cold, cold_cpu, cases = [], [], {}
         for start in range(STARTS.get(server, 2)):
             with tempfile.TemporaryDirectory() as folder, running(server, model, models, Path(folder)) as one:
@@ -50,7 +50,7 @@ def measure(server: str, seconds: float, models: Path) -> dict[str, Any]:
                     continue
                 idle = one.rss_bytes()
                 for batch, connections in CASES:
-                    if server == "static" and batch > 1:
+                    if server in STATIC and batch > 1:
                         continue
                     sent = body(server, rows[:batch])
                     load(one.url + one.path, sent, one.headers, connections, min(1, seconds), Path(folder))
@@ -106,7 +106,7 @@ def versions(servers: list[str]) -> dict[str, str]:
     """Of all that took part."""
     found = {name: importlib.metadata.version(name) for name in ("slipway", "onnxruntime", "scikit-learn", "uvloop", "httptools")}
     for server in servers:
-        if server in PEERS:
+        if server in PEERS or server == "granian":
             code = f"import importlib.metadata as m; print(m.version({server!r}))"
             found[server] = subprocess.run(
                 [peer_python(server), "-c", code], capture_output=True, text=True, check=True
@@ -133,8 +133,8 @@ def main(words: list[str]) -> int:
             results.setdefault("servers", {})[server] = measure(server, chosen.seconds, models)
         if "slipway" in servers:
             results["large"] = measure_binary(chosen.seconds, models)
-            results["share"] = compare(("static", "slipway"), models, rounds=7, seconds=chosen.seconds)
-            results["watching"] = compare(("unwatched", "slipway", "logged"), models, rounds=7, seconds=chosen.seconds)
+            results["share"] = compare((*STATIC, "slipway"), models, seconds=chosen.seconds)
+            results["watching"] = compare(("unwatched", "slipway", "logged"), models, seconds=chosen.seconds)
             stamp = datetime.now(UTC).isoformat(timespec="seconds")
             results["turns"] = {"measured": stamp, "load": round(os.getloadavg()[0], 1)}
         chosen.results.parent.mkdir(exist_ok=True)

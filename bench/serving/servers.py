@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.serving.envs import PEERS, peer_python
+from bench.serving.static import ANSWER
 
 CORE = "0"
 """The servers' core; the load generator has another."""
@@ -69,6 +70,16 @@ def command(server: str, model: str, models: Path, port: int, scratch: Path) -> 
             env |= {"OTEL_TRACES_SAMPLER_ARG": "0.01"}
         return [*words, f"--port={port}", "--drain=0"], env, "/v2/health/ready", _v2(model)
     python, where = str(peer_python(server)), models / f"{model}.joblib"
+    if server == "granian":
+        words = [
+            str(Path(python).with_name("granian")),
+            "--interface=rsgi",
+            "--loop=uvloop",
+            "--workers=1",
+            "--runtime-threads=1",
+        ]
+        words += ["--no-ws", "--no-log", f"--working-dir={PEERS}", f"--port={port}", "granian_static:app"]
+        return words, {"ANSWER": ANSWER.decode()}, "/ready", "/static"
     if server == "mlserver":
         settings = {"http_port": port, "grpc_port": _free(), "metrics_port": _free(), "host": "127.0.0.1", "parallel_workers": 0}
         (scratch / "settings.json").write_text(json.dumps({**settings, "debug": False, "logging_settings": None}))

@@ -43,8 +43,10 @@ def serve(options: Options) -> int:
 
 
 def _one(options: Options) -> int:
+    from slipway.serving.memory import keep_freed_memory
     from slipway.serving.server import Server
 
+    keep_freed_memory(os.environ)
     return _run(Server(options).run())
 
 

@@ -51,13 +51,14 @@ def convert(estimator: Any, feed: Feed, outputs: Sequence[str], columns: Sequenc
     from slipway.training.boosters import missing_for
     from slipway.training.converter import to_onnx
     from slipway.training.equivalent import equivalent
-    from slipway.training.scalers import spread_scalers
+    from slipway.training.scalers import fold_scalers, spread_scalers
 
     try:
         peeled = peel(estimator)
         model = to_onnx(equivalent(peeled.inner, columns if len(feed) == 1 else ()), feed)
         for edit in peeled.edits:
             edit(model)
+        fold_scalers(model)
         spread_scalers(model)
         graph = model.graph
         found = [output.name for output in graph.output]

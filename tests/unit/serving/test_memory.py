@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,3 +68,31 @@ def test_more_than_is_left_is_refused_before_it_is_read(monkeypatch: pytest.Monk
         memory.demand(2 * MIB, 11)
     monkeypatch.setattr(memory, "memory_left", lambda: None)
     memory.demand(1 << 40, 16)
+
+
+FAULTS = """
+import resource, sys
+from slipway.serving.memory import keep_freed_memory
+
+keep_freed_memory({name: "1" for name in sys.argv[1:]})
+
+def request():
+    bodies = [bytes(400_000) for _ in range(8)]
+
+for _ in range(20):
+    request()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(100):
+    request()
+print((resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) / 100)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_memory_of_one_large_request_serves_the_next() -> None:
+    def faults(*environment: str) -> float:
+        ran = subprocess.run([sys.executable, "-c", FAULTS, *environment], capture_output=True, text=True, check=True)
+        return float(ran.stdout)
+
+    assert faults() < 10
+    assert faults("MALLOC_TRIM_THRESHOLD_") > 100, "who has set something keeps it"

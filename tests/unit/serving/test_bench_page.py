@@ -11,4 +11,4 @@ def test_the_page_has_the_tables_of_the_results() -> None:
 
 
 def test_every_promise_was_measured() -> None:
-    assert len(promises(read_results(RESULTS))) == 11
+    assert len(promises(read_results(RESULTS))) == 12
